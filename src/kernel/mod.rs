@@ -1,0 +1,1 @@
+//! The kernel: netlink codec and the live mirror of its network state.

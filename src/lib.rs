@@ -1,0 +1,6 @@
+//! nmstated: a daemon that makes a host's network match a document.
+//!
+//! `docs/architecture.md` names the rooms below and the arrows allowed between them;
+//! `tests/tidy.rs` enforces the arrows.
+
+pub mod kernel;
