@@ -4,3 +4,4 @@
 //! `tests/tidy.rs` enforces the arrows.
 
 pub mod kernel;
+pub mod state;

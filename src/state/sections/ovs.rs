@@ -1,0 +1,103 @@
+//! Open vSwitch interfaces and databases, OVN (schema 5.8, 6.7, 7.5, 7.6).
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+
+use crate::state::{Node, Part, Reader, Shape, Value};
+
+section! {
+    /// Settings kept in the Open vSwitch database.
+    pub struct OvsSettings {
+        /// Identifiers for other programs.
+        "external_ids" => external_ids: Option<OvsTable>,
+        /// Options of Open vSwitch.
+        "other_config" => other_config: Option<OvsTable>,
+    }
+}
+
+/// A column of free keys; None deletes a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OvsTable(pub BTreeMap<String, Option<String>>);
+
+impl Part for OvsTable {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let mut table = BTreeMap::new();
+        for entry in reader.entries(node)? {
+            reader.at_key(&entry.key, |reader| match &entry.value.value {
+                _ if entry.value.is_null() => {
+                    table.insert(entry.key.clone(), None);
+                }
+                Value::Scalar { text, .. } => {
+                    table.insert(entry.key.clone(), Some(text.clone()));
+                }
+                Value::List(_) | Value::Map(_) => {
+                    reader.expected::<()>(&entry.value, "text");
+                }
+            });
+        }
+        Some(Self(table))
+    }
+
+    fn shape() -> Shape {
+        Shape::Table(Box::new(Shape::Anything))
+    }
+}
+
+impl Serialize for OvsTable {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+section! {
+    /// An Open vSwitch patch port.
+    pub struct OvsPatch {
+        /// Name of the other end.
+        "peer" => peer: String,
+    }
+}
+
+section! {
+    /// An Open vSwitch port on a DPDK device.
+    pub struct OvsDpdk {
+        /// Device arguments of DPDK.
+        "devargs" => devargs: String,
+        /// Number of receive queues.
+        "rx-queue" | "n_rxq" => rx_queue: Option<u32>,
+        /// Receive descriptors: a power of two up to 4096; 0 removes.
+        "n_rxq_desc" => n_rxq_desc: Option<u32>,
+        /// Transmit descriptors: a power of two up to 4096; 0 removes.
+        "n_txq_desc" => n_txq_desc: Option<u32>,
+        /// Learn of link changes by interrupt.
+        "lsc-interrupt" | "dpdk-lsc-interrupt" => lsc_interrupt: Option<bool>,
+    }
+}
+
+section! {
+    /// Open virtual network.
+    pub struct OvnSettings {
+        /// Which bridge leads to which physical network; merged by `localnet`.
+        "bridge-mappings" => bridge_mappings: Option<Vec<OvnBridgeMapping>>,
+    }
+}
+
+words! {
+    /// Whether a mapping shall be.
+    pub enum MappingState {
+        Present = "present",
+        Absent = "absent",
+    }
+}
+
+section! {
+    /// A bridge that leads to a physical network.
+    pub struct OvnBridgeMapping {
+        /// Name of the physical network.
+        "localnet" => localnet: String,
+        /// `absent` removes the mapping.
+        "state" => state: Option<MappingState> [WriteOnly],
+        /// Open vSwitch bridge; mandatory unless absent.
+        "bridge" => bridge: Option<String>,
+    }
+}
