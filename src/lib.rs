@@ -3,5 +3,10 @@
 //! `docs/architecture.md` names the rooms below and the arrows allowed between them;
 //! `tests/tidy.rs` enforces the arrows.
 
+pub mod backend;
+pub mod engine;
 pub mod kernel;
+pub mod plan;
 pub mod state;
+pub mod verify;
+pub mod wire;

@@ -9,11 +9,13 @@
 
 #[macro_use]
 mod part;
+mod document;
 mod leaf;
 mod node;
 mod problem;
 mod sections;
 
+pub use document::Document;
 pub use leaf::{HIDDEN_SECRET, Mac, Net, Number, Secret, Selector};
 pub use node::{Entry, Node, Position, Value};
 pub use part::{FieldInfo, Mode, Part, Reader, SectionInfo, Shape, Slot};

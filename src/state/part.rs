@@ -240,7 +240,7 @@ impl Reader {
     /// Reports a key that the section does not have, with a hint where one is near.
     pub fn unknown_key(&mut self, entry: &super::Entry, fields: &[FieldInfo]) {
         let names = fields.iter().flat_map(|f| std::iter::once(f.key).chain(f.aliases.iter().copied()));
-        let near = nearest(&entry.key, names);
+        let near = nearest(&entry.key, names).filter(|near| *near != entry.key);
         self.at_key(&entry.key, |reader| {
             let mut problem =
                 Problem::invalid(reader.path.clone(), format!("unknown key `{}`", entry.key)).at(entry.at);

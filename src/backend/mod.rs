@@ -1,0 +1,110 @@
+//! Southbound: how a plan reaches the network. The engine knows backends only through
+//! [`Backend`].
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use serde_json::Value as Json;
+use tokio::sync::watch;
+
+use crate::plan::Plan;
+use crate::state::{ErrorKind, InterfaceType, Problem, State};
+
+/// A boxed future, so that a backend can be chosen at run time.
+pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
+
+/// What went wrong in a backend: kind, what was attempted on what, and what the system said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub kind: ErrorKind,
+    /// The interface, route or rule concerned, when one is.
+    pub subject: Option<String>,
+    pub message: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.subject {
+            Some(subject) => write!(f, "{subject}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// What a backend can do on this host, for planning and for `status`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    pub backend: &'static str,
+    /// Types that it can create or configure here.
+    pub interface_types: BTreeSet<InterfaceType>,
+    /// Whether a bridge can filter VLANs.
+    pub vlan_filtering: bool,
+    /// Whether configuration can be kept in memory until commit.
+    pub volatile_until_commit: bool,
+}
+
+/// The network as it is, at one revision.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// Complete, secrets included.
+    pub state: State,
+    /// Increases with every change seen.
+    pub revision: u64,
+}
+
+/// Everything needed to return to the state before, also by a later process. Stored in the
+/// checkpoint record (root only).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// The state before, secrets included.
+    pub state: State,
+    /// What only the backend understands.
+    pub private: Json,
+}
+
+/// How far an execution is: step `n` of `of`, on which interface, doing what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub n: u32,
+    pub of: u32,
+    pub interface: Option<String>,
+    pub text: String,
+}
+
+/// Where an execution reports its steps; never blocks.
+pub type Progress<'a> = &'a (dyn Fn(Step) + Send + Sync);
+
+/// A southbound adapter. Every operation is bounded in time; `execute` and `restore` may be cut
+/// off at any point and run again.
+pub trait Backend: Send + Sync {
+    fn capabilities(&self) -> Capabilities;
+
+    /// Everything in the plan that this backend cannot express: `NotSupportedError` with the
+    /// path in the client's document (see [`Plan::origins`]). Pure.
+    fn refuse(&self, plan: &Plan) -> Vec<Problem>;
+
+    /// The present network, from memory: asks the system nothing.
+    fn observe(&self) -> Result<Observation, Failure>;
+
+    /// The revision of what [`Backend::observe`] returns; changes with every change seen.
+    fn revision(&self) -> watch::Receiver<u64>;
+
+    /// Waits until `observe` shows everything that the system did before now.
+    fn sync(&self) -> Doing<'_, ()>;
+
+    fn snapshot(&self) -> Doing<'_, Snapshot>;
+
+    /// Carries out the changes in order. A failure leaves the network half changed: the engine
+    /// restores the snapshot.
+    fn execute<'a>(&'a self, plan: &'a Plan, progress: Progress<'a>) -> Doing<'a, ()>;
+
+    /// Makes the new state survive a reboot. `committed` is all that was ever committed, merged.
+    fn persist<'a>(&'a self, committed: &'a State) -> Doing<'a, ()>;
+
+    /// Returns to the snapshot from whatever is there now. Safe to repeat.
+    fn restore<'a>(&'a self, snapshot: &'a Snapshot, progress: Progress<'a>) -> Doing<'a, ()>;
+}

@@ -1,0 +1,113 @@
+//! Every request, from every API, as one value of one enum; every answer likewise.
+
+use crate::plan;
+use crate::state::{Document, Problem, State};
+use crate::wire::{PlanInfo, StatusInfo, TransactionId, TransactionInfo};
+
+/// What `Show` may leave out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShowOptions {
+    /// Only the kernel's view, without the backend's configuration.
+    pub kernel_only: bool,
+    /// Only what is configured, not what is leased or learned (semantics S5).
+    pub running_config_only: bool,
+    /// Secrets in clear; the API checks the authorisation before it sets this.
+    pub secrets: bool,
+}
+
+/// How a document is to be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApplyOptions {
+    pub plan: plan::Options,
+    /// Compare the network with the document afterwards.
+    pub verify: bool,
+    /// Commit by itself after verification; otherwise wait for Commit until the deadline.
+    pub commit: bool,
+    /// Seconds until the rollback of what is not committed.
+    pub timeout_s: u32,
+    /// Queue behind a pending checkpoint instead of being refused.
+    pub wait: bool,
+    /// Become part of that transaction, which awaits commit.
+    pub join: Option<TransactionId>,
+    /// Cancel when the client's connection ends.
+    pub cancel_on_disconnect: bool,
+}
+
+impl Default for ApplyOptions {
+    fn default() -> Self {
+        Self {
+            plan: plan::Options::default(),
+            verify: true,
+            commit: true,
+            timeout_s: 60,
+            wait: false,
+            join: None,
+            cancel_on_disconnect: false,
+        }
+    }
+}
+
+/// All that can be asked of the daemon. Authorised before it is made.
+#[derive(Debug)]
+pub enum Request {
+    Show(ShowOptions),
+    /// Dry run.
+    Plan {
+        document: Document,
+        options: plan::Options,
+    },
+    /// Checks a document against the present state; answers with warnings.
+    Validate {
+        document: Document,
+    },
+    /// Queues a document; answers at once with the transaction. The API follows its events when
+    /// the client wants to wait for the end.
+    Submit {
+        document: Document,
+        options: ApplyOptions,
+    },
+    /// None: the only pending checkpoint. These three answer when the transaction has ended or,
+    /// for Extend, at once.
+    Commit {
+        id: Option<TransactionId>,
+    },
+    Rollback {
+        id: Option<TransactionId>,
+    },
+    Extend {
+        id: Option<TransactionId>,
+        seconds: u32,
+    },
+    Cancel {
+        id: TransactionId,
+    },
+    /// The document that leads back from `document` to the present state.
+    GenerateRevert {
+        document: Document,
+    },
+    /// Live transactions.
+    List,
+    /// One transaction, live or from the history.
+    Log {
+        id: TransactionId,
+    },
+    /// The newest first.
+    History {
+        limit: u32,
+    },
+    GetStatus,
+}
+
+/// The answer to a [`Request`].
+#[derive(Debug)]
+pub enum Reply {
+    State { state: State, revision: u64 },
+    Plan(PlanInfo),
+    Warnings(Vec<String>),
+    Transaction(TransactionInfo),
+    Transactions(Vec<TransactionInfo>),
+    Status(StatusInfo),
+}
+
+/// Why a request was refused: at least one problem, the first the most important.
+pub type Refusal = Vec<Problem>;

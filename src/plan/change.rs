@@ -1,0 +1,147 @@
+//! A plan as data: complete before anything runs.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use crate::state::{DnsSettings, Interface, InterfaceType, Path, Route, RouteRule, State};
+
+/// What a client may ask of planning, beyond the document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Mentioned interfaces are configured from the document alone (semantics P2).
+    pub override_interfaces: bool,
+    /// Nothing persists: `absent` acts as `down` (semantics P6).
+    pub memory_only: bool,
+}
+
+/// The ordered difference between current and desired.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// In the order of execution: a change may rest on those before it.
+    pub changes: Vec<Change>,
+    /// What verification compares with the state after: the desired document with names
+    /// resolved and completed, still partial.
+    pub expected: State,
+    /// Where in the client's document each interface of `expected` stands, by name and type.
+    pub origins: BTreeMap<(String, InterfaceType), Path>,
+    /// What was dropped or decided, in sentences for a person.
+    pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+}
+
+/// One thing that changes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum Change {
+    Interface(Box<InterfaceChange>),
+    Route(RouteChange),
+    Rule(RuleChange),
+    Dns(DnsChange),
+    Hostname(HostnameChange),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    Add,
+    Modify,
+    Remove,
+}
+
+/// Why something changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "because", content = "of", rename_all = "kebab-case")]
+pub enum Reason {
+    /// The document asks for it.
+    Desired,
+    /// It becomes a port of that controller.
+    PortOf(String),
+    /// It stops being a port of that controller.
+    DetachedFrom(String),
+    /// It is the other end of that veth.
+    PeerOf(String),
+    /// The interface that carries it is removed.
+    ParentRemoved(String),
+    /// It goes through that interface, which is removed or loses the address family.
+    InterfaceGone(String),
+    /// A desired route or rule takes its place.
+    Replaced,
+    /// It was there before the transaction that is rolled back.
+    Restored,
+    /// It was not there before the transaction that is rolled back.
+    NotThereBefore,
+}
+
+/// A key whose value changes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FieldChange {
+    /// Relative to the interface, as `ipv4.address`.
+    pub path: Path,
+    pub before: Option<Json>,
+    pub after: Option<Json>,
+}
+
+/// A change of one interface.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct InterfaceChange {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: InterfaceType,
+    pub action: Action,
+    #[serde(flatten)]
+    pub reason: Reason,
+    /// The whole interface as it is; None when it is added.
+    #[serde(skip)]
+    pub before: Option<Interface>,
+    /// The whole interface as it shall be, merged; None when it is removed.
+    #[serde(skip)]
+    pub after: Option<Interface>,
+    /// What differs, for people and for the executor. Secrets are masked.
+    pub fields: Vec<FieldChange>,
+}
+
+/// A route that is added or removed (never modified: a route is its keys).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RouteChange {
+    pub action: Action,
+    #[serde(flatten)]
+    pub reason: Reason,
+    pub route: Route,
+}
+
+/// A rule that is added or removed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RuleChange {
+    pub action: Action,
+    #[serde(flatten)]
+    pub reason: Reason,
+    pub rule: RouteRule,
+}
+
+/// A change of the resolver's configuration.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DnsChange {
+    #[serde(flatten)]
+    pub reason: Reason,
+    pub before: DnsSettings,
+    pub after: DnsSettings,
+}
+
+/// A change of the host name; None keeps.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HostnameChange {
+    #[serde(flatten)]
+    pub reason: Reason,
+    pub running: Option<String>,
+    pub config: Option<String>,
+    pub before_running: Option<String>,
+    pub before_config: Option<String>,
+}

@@ -1,0 +1,1 @@
+//! Verification: whether the network is as asked. Pure.

@@ -1,0 +1,141 @@
+//! The types that cross the bus and the socket, the same on D-Bus, varlink and in the client.
+//! Field names have no hyphen (varlink allows none).
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+/// Number of a transaction: counts up for the life of the state directory.
+pub type TransactionId = u64;
+
+/// Where a transaction is (design: transactions and checkpoints).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    Queued,
+    Planning,
+    Applying,
+    Verifying,
+    Probing,
+    AwaitingCommit,
+    Committing,
+    RollingBack,
+    // The ends.
+    Committed,
+    Unchanged,
+    RolledBack,
+    Failed,
+    Cancelled,
+}
+
+impl Stage {
+    pub fn is_end(self) -> bool {
+        self >= Self::Committed
+    }
+}
+
+/// Who asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub uid: u32,
+    pub pid: Option<u32>,
+    /// How the client came: a D-Bus name, `varlink`, or `nmstated` for the daemon itself.
+    pub via: String,
+}
+
+/// An error as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorInfo {
+    pub kind: String,
+    pub message: String,
+    /// Place in the document, as `interfaces[2].ipv4.address[0].ip`; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The other problems of the same document, and what could not be restored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more: Vec<ErrorInfo>,
+}
+
+/// How far a step-wise stage is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgressInfo {
+    pub n: u32,
+    pub of: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    pub text: String,
+}
+
+/// A transaction, live or ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TransactionInfo {
+    pub id: TransactionId,
+    pub owner: Owner,
+    pub stage: Stage,
+    /// Wall clock, seconds since 1970, for people.
+    pub created: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<ProgressInfo>,
+    /// Seconds until an uncommitted change is rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<u64>,
+    /// Why it failed or was rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorInfo>,
+    /// What a rollback could not put back, item by item.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unrestored: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// The difference as text for people; empty until planned.
+    #[serde(default)]
+    pub diff: String,
+}
+
+/// A plan as clients see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanInfo {
+    /// Whether applying would change anything.
+    pub changes: Vec<Json>,
+    /// The same as text for people.
+    pub diff: String,
+    pub warnings: Vec<String>,
+}
+
+/// Something that happened. Streams start with the present state, then carry these.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A transaction is new, changed its stage or made a step.
+    Transaction { transaction: TransactionInfo },
+    /// The network changed; at most 5 times a second.
+    Network { revision: u64 },
+    /// The reader was too slow: this many events were lost.
+    Lost { count: u64 },
+}
+
+/// The daemon at a glance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatusInfo {
+    pub version: String,
+    pub backend: String,
+    /// Why this backend.
+    pub backend_reason: String,
+    pub interface_types: Vec<String>,
+    pub revision: u64,
+    pub queued: u32,
+    /// The transaction being worked on, and the one that awaits commit.
+    pub transactions: Vec<TransactionInfo>,
+    /// What needs a person: an incomplete rollback, an unreadable record set aside.
+    pub alerts: Vec<String>,
+}
+
+/// Options of a request by their API names, a string-keyed dictionary; an unknown one is an error.
+pub type Options = Map<String, Json>;
