@@ -79,8 +79,7 @@ fn links_are_created_and_listed() {
 fn a_refusal_says_why() {
     in_namespace(|| async {
         let mut kernel = Connection::open(Protocol::Route).expect("a socket opens");
-        let Err(NetlinkError::Refused(refusal)) = kernel.request(&create("x0", "nonsense")).await
-        else {
+        let Err(NetlinkError::Refused(refusal)) = kernel.request(&create("x0", "nonsense")).await else {
             panic!("there is no such kind");
         };
         assert_eq!(refusal.errno, nix::errno::Errno::EOPNOTSUPP);
@@ -92,9 +91,7 @@ fn a_refusal_says_why() {
 fn a_batch_has_a_result_for_each_request() {
     in_namespace(|| async {
         let mut kernel = Connection::open(Protocol::Route).expect("a socket opens");
-        let mut requests: Vec<Request> = (0..300)
-            .map(|n| create(&format!("br{n}"), "bridge"))
-            .collect();
+        let mut requests: Vec<Request> = (0..300).map(|n| create(&format!("br{n}"), "bridge")).collect();
         requests.insert(150, create("br3", "bridge"));
         let results = kernel.batch(&requests).await.expect("a batch is answered");
         assert_eq!(results.len(), 301);
@@ -110,9 +107,7 @@ fn a_batch_has_a_result_for_each_request() {
 fn a_dump_given_up_does_not_spoil_the_next() {
     in_namespace(|| async {
         let mut kernel = Connection::open(Protocol::Route).expect("a socket opens");
-        let requests: Vec<Request> = (0..100)
-            .map(|n| create(&format!("br{n}"), "bridge"))
-            .collect();
+        let requests: Vec<Request> = (0..100).map(|n| create(&format!("br{n}"), "bridge")).collect();
         kernel.batch(&requests).await.expect("a batch is answered");
         // Polled once. On a quick kernel it may be finished; the promise holds either way.
         let listing = links();
@@ -127,16 +122,14 @@ fn a_dump_given_up_does_not_spoil_the_next() {
 #[test]
 fn a_notification_is_there_once_the_request_is_done() {
     in_namespace(|| async {
-        let mut events = Subscription::open(Protocol::Route, &[libc::RTNLGRP_LINK])
-            .expect("a subscription opens");
+        let mut events =
+            Subscription::open(Protocol::Route, &[libc::RTNLGRP_LINK]).expect("a subscription opens");
         let mut kernel = Connection::open(Protocol::Route).expect("a socket opens");
         let veth = create_veth("left", "right");
         kernel.request(&veth).await.expect("a veth is created");
         events.ready().await.expect("the socket lives");
         let mut names = Vec::new();
-        let event = events
-            .drain(1_000, |message| names.extend(name(message)))
-            .expect("the socket lives");
+        let event = events.drain(1_000, |message| names.extend(name(message))).expect("the socket lives");
         assert_eq!(event, Event::Drained);
         names.sort();
         names.dedup();
@@ -148,14 +141,10 @@ fn a_notification_is_there_once_the_request_is_done() {
 fn generic_families_are_found_by_name() {
     in_namespace(|| async {
         let mut kernel = Connection::open(Protocol::Generic).expect("a socket opens");
-        let ethtool = Family::resolve(&mut kernel, "ethtool")
-            .await
-            .expect("every kernel since 5.6 has the family");
+        let ethtool =
+            Family::resolve(&mut kernel, "ethtool").await.expect("every kernel since 5.6 has the family");
         assert!(ethtool.groups.contains_key("monitor"), "{ethtool:?}");
         let missing = Family::resolve(&mut kernel, "no-such-family").await;
-        assert!(
-            matches!(missing, Err(FamilyError::Missing(_))),
-            "{missing:?}"
-        );
+        assert!(matches!(missing, Err(FamilyError::Missing(_))), "{missing:?}");
     });
 }

@@ -1,7 +1,6 @@
 //! Southbound: how a plan reaches the network. The engine knows backends only through
 //! [`Backend`].
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -9,8 +8,9 @@ use std::pin::Pin;
 use serde_json::Value as Json;
 use tokio::sync::watch;
 
+pub use crate::plan::Capabilities;
 use crate::plan::Plan;
-use crate::state::{ErrorKind, InterfaceType, Problem, State};
+use crate::state::{ErrorKind, Problem, State};
 
 /// A boxed future, so that a backend can be chosen at run time.
 pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
@@ -34,18 +34,6 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
-
-/// What a backend can do on this host, for planning and for `status`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Capabilities {
-    pub backend: &'static str,
-    /// Types that it can create or configure here.
-    pub interface_types: BTreeSet<InterfaceType>,
-    /// Whether a bridge can filter VLANs.
-    pub vlan_filtering: bool,
-    /// Whether configuration can be kept in memory until commit.
-    pub volatile_until_commit: bool,
-}
 
 /// The network as it is, at one revision.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! A plan as data: complete before anything runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -14,6 +14,22 @@ pub struct Options {
     pub override_interfaces: bool,
     /// Nothing persists: `absent` acts as `down` (semantics P6).
     pub memory_only: bool,
+}
+
+/// What a backend can do on this host, for planning and for `status`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    pub backend: &'static str,
+    /// Types that it can create or configure here.
+    pub interface_types: BTreeSet<InterfaceType>,
+    /// Whether a bridge can filter VLANs.
+    pub vlan_filtering: bool,
+    /// Whether configuration can be kept in memory until commit.
+    pub volatile_until_commit: bool,
+    /// Whether it keeps profiles: configuration that exists without a kernel interface, and has
+    /// a name and a way to find its hardware. Without, `down` deletes a virtual interface, and
+    /// `identifier` and `profile-name` only find an interface.
+    pub profiles: bool,
 }
 
 /// The ordered difference between current and desired.

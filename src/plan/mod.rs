@@ -3,8 +3,12 @@
 //! `plan(desired, current)` = resolve names → merge with current → validate → diff → order.
 
 mod change;
+mod interfaces;
+mod names;
 
 pub use change::{
-    Action, Change, DnsChange, FieldChange, HostnameChange, InterfaceChange, Options, Plan, Reason,
-    RouteChange, RuleChange,
+    Action, Capabilities, Change, DnsChange, FieldChange, HostnameChange, InterfaceChange, Options, Plan,
+    Reason, RouteChange, RuleChange,
 };
+pub use interfaces::{Key, Member, Merged, family};
+pub use names::{NameMatch, Names};

@@ -147,9 +147,7 @@ impl Value for Ipv6Addr {
 /// An address of the family its length tells.
 impl Value for IpAddr {
     fn read(payload: &[u8]) -> Option<Self> {
-        Ipv4Addr::read(payload)
-            .map(IpAddr::V4)
-            .or_else(|| Ipv6Addr::read(payload).map(IpAddr::V6))
+        Ipv4Addr::read(payload).map(IpAddr::V4).or_else(|| Ipv6Addr::read(payload).map(IpAddr::V6))
     }
     fn write(&self, payload: &mut Vec<u8>) {
         match self {
@@ -376,18 +374,12 @@ mod tests {
         let attrs: Vec<Attr<'_>> = Attrs::new(&bytes).collect();
         assert_eq!(attrs[0].text(), Some("eth0"));
         assert_eq!(attrs[1].kind, 18);
-        assert_eq!(
-            attrs[1].nested().first(1).and_then(|a| a.get::<u8>()),
-            Some(7)
-        );
+        assert_eq!(attrs[1].nested().first(1).and_then(|a| a.get::<u8>()), Some(7));
     }
 
     #[test]
     fn a_value_of_another_length_is_none() {
-        let attr = Attr {
-            kind: 1,
-            payload: &[1, 2, 3],
-        };
+        let attr = Attr { kind: 1, payload: &[1, 2, 3] };
         assert_eq!(attr.get::<u32>(), None);
         assert_eq!(attr.get::<IpAddr>(), None);
         assert_eq!(attr.get::<Be16>(), None);
@@ -410,10 +402,7 @@ mod tests {
     #[test]
     fn hardware_addresses_print_upper_case() {
         let mac = Hardware::parse("02:00:5e:00:53:aB");
-        assert_eq!(
-            mac.map(|m| m.to_string()).as_deref(),
-            Some("02:00:5E:00:53:AB")
-        );
+        assert_eq!(mac.map(|m| m.to_string()).as_deref(), Some("02:00:5E:00:53:AB"));
         assert_eq!(Hardware::parse("02:zz"), None);
         assert_eq!(Hardware::parse("123:00"), None);
         assert_eq!(Hardware::new(&[0; 33]), None);

@@ -36,12 +36,7 @@ pub enum FamilyError {
 }
 
 /// Builds a request to a generic netlink family.
-pub fn generic_request(
-    family: u16,
-    command: u8,
-    version: u8,
-    fill: impl FnOnce(&mut Writer<'_>),
-) -> Request {
+pub fn generic_request(family: u16, command: u8, version: u8, fill: impl FnOnce(&mut Writer<'_>)) -> Request {
     Request::new(family, 0, &[command, version, 0, 0]).with(fill)
 }
 
@@ -69,13 +64,8 @@ impl Family {
         match answer {
             Ok(Some(family)) => Ok(family),
             Ok(None) => Err(FamilyError::Missing(name.to_owned())),
-            Err(error) if error.errno() == Some(Errno::ENOENT) => {
-                Err(FamilyError::Missing(name.to_owned()))
-            }
-            Err(source) => Err(FamilyError::Lookup {
-                name: name.to_owned(),
-                source,
-            }),
+            Err(error) if error.errno() == Some(Errno::ENOENT) => Err(FamilyError::Missing(name.to_owned())),
+            Err(source) => Err(FamilyError::Lookup { name: name.to_owned(), source }),
         }
     }
 }

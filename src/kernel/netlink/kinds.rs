@@ -435,9 +435,7 @@ pub struct List<T, const KIND: u16 = 0>(pub Vec<T>);
 
 impl<T: Value, const KIND: u16> Value for List<T, KIND> {
     fn read(payload: &[u8]) -> Option<Self> {
-        Some(Self(
-            Attrs::new(payload).filter_map(|attr| attr.get()).collect(),
-        ))
+        Some(Self(Attrs::new(payload).filter_map(|attr| attr.get()).collect()))
     }
 
     fn write(&self, payload: &mut Vec<u8>) {
@@ -544,10 +542,7 @@ pub struct BridgeVlanInfo {
 impl Value for BridgeVlanInfo {
     fn read(payload: &[u8]) -> Option<Self> {
         let (flags, id) = payload.split_first_chunk::<2>()?;
-        Some(Self {
-            flags: u16::from_ne_bytes(*flags),
-            id: u16::read(id)?,
-        })
+        Some(Self { flags: u16::from_ne_bytes(*flags), id: u16::read(id)? })
     }
     fn write(&self, payload: &mut Vec<u8>) {
         self.flags.write(payload);
@@ -571,10 +566,7 @@ mod tests {
         let bond = Data::Bond(Box::new(Bond {
             mode: Some(4),
             miimon: Some(100),
-            arp_ip_target: Some(List(vec![
-                Ipv4Addr::new(192, 0, 2, 1),
-                Ipv4Addr::new(192, 0, 2, 2),
-            ])),
+            arp_ip_target: Some(List(vec![Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2)])),
             lacp_active: Some(true),
             ad_actor_system: Hardware::parse("02:00:00:00:00:01"),
             ..Bond::default()

@@ -63,18 +63,11 @@ impl<'a> Message<'a> {
     /// follow it. In an acknowledgement the request's header stands between them, and the whole
     /// request unless NETLINK_CAP_ACK was agreed on (`NLM_F_CAPPED`).
     fn status(&self, has_request: bool) -> Result<(), Refused<'a>> {
-        let errno = self
-            .payload
-            .first_chunk()
-            .map_or(0, |bytes| i32::from_ne_bytes(*bytes).saturating_neg());
+        let errno = self.payload.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes).saturating_neg());
         if errno == 0 {
             return Ok(());
         }
-        let mut refused = Refused {
-            errno,
-            text: None,
-            offset: None,
-        };
+        let mut refused = Refused { errno, text: None, offset: None };
         if self.flags & flag(libc::NLM_F_ACK_TLVS) == 0 {
             return Err(refused);
         }
@@ -96,10 +89,7 @@ impl<'a> Message<'a> {
 }
 
 fn length_field(bytes: &[u8]) -> usize {
-    bytes
-        .first_chunk()
-        .and_then(|length| usize::try_from(u32::from_ne_bytes(*length)).ok())
-        .unwrap_or(0)
+    bytes.first_chunk().and_then(|length| usize::try_from(u32::from_ne_bytes(*length)).ok()).unwrap_or(0)
 }
 
 /// Narrows a header flag of libc's to the field it lives in.
@@ -153,10 +143,7 @@ impl Request {
         bytes.extend_from_slice(&kind.to_ne_bytes());
         bytes.extend_from_slice(&flag(flags | libc::NLM_F_REQUEST).to_ne_bytes());
         bytes.extend_from_slice(&[0; 8]);
-        let mut request = Self {
-            bytes,
-            too_long: None,
-        };
+        let mut request = Self { bytes, too_long: None };
         request.attrs().fixed(fixed);
         request
     }
@@ -259,10 +246,7 @@ mod tests {
         let mut messages = Messages::new(&bytes);
         let message = messages.next().expect("one message was written");
         assert!(messages.next().is_none());
-        assert_eq!(
-            (message.kind, message.flags, message.sequence),
-            (16, 0x0405, 7)
-        );
+        assert_eq!((message.kind, message.flags, message.sequence), (16, 0x0405, 7));
         let (fixed, attrs) = message.body::<16>().expect("the fixed struct is there");
         assert_eq!(fixed, &[0; 16]);
         assert_eq!(attrs.first(3).and_then(|a| a.text()), Some("dummy7"));

@@ -4,8 +4,8 @@ use super::message::{Answer, Message, Messages, Refusal, Request, flag};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SetSockOpt, SockFlag, SockProtocol, SockType, bind,
-    recvmsg, send, setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, NetlinkAddr, SetSockOpt, SockFlag, SockProtocol, SockType, bind, recvmsg, send,
+    setsockopt, socket, sockopt,
 };
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -82,8 +82,8 @@ impl SetSockOpt for NetlinkOption {
     type Val = libc::c_int;
 
     fn set<F: std::os::fd::AsFd>(&self, fd: &F, value: &libc::c_int) -> nix::Result<()> {
-        let length = libc::socklen_t::try_from(size_of::<libc::c_int>())
-            .expect("the size of an int fits a socklen_t");
+        let length =
+            libc::socklen_t::try_from(size_of::<libc::c_int>()).expect("the size of an int fits a socklen_t");
         // SAFETY: `value` is a live int and `length` is its size; the kernel only reads it.
         let result = unsafe {
             libc::setsockopt(
@@ -129,11 +129,7 @@ impl Socket {
             setsockopt(&fd, sockopt::RcvBuf, &RECEIVE_BUFFER)?;
         }
         // Each of these only adds detail; kernels that lack one (before 4.20) answer without it.
-        for option in [
-            libc::NETLINK_EXT_ACK,
-            libc::NETLINK_CAP_ACK,
-            libc::NETLINK_GET_STRICT_CHK,
-        ] {
+        for option in [libc::NETLINK_EXT_ACK, libc::NETLINK_CAP_ACK, libc::NETLINK_GET_STRICT_CHK] {
             match setsockopt(&fd, NetlinkOption(option), &1) {
                 Ok(()) | Err(Errno::ENOPROTOOPT) => {}
                 Err(errno) => return Err(errno.into()),
@@ -142,31 +138,21 @@ impl Socket {
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
         // SAFETY: an `OwnedFd` always gives the same descriptor, which stays open as long as it
         // lives; the `AsyncFd` owns it.
-        let fd =
-            unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE | Interest::WRITABLE) };
+        let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE | Interest::WRITABLE) };
         Ok(Self { fd: fd? })
     }
 
     fn join(&self, group: u32) -> io::Result<()> {
-        let group =
-            libc::c_int::try_from(group).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
-        setsockopt(
-            &self.fd,
-            NetlinkOption(libc::NETLINK_ADD_MEMBERSHIP),
-            &group,
-        )?;
+        let group = libc::c_int::try_from(group).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+        setsockopt(&self.fd, NetlinkOption(libc::NETLINK_ADD_MEMBERSHIP), &group)?;
         Ok(())
     }
 
     /// Receives one datagram if one is there, else fails with `WouldBlock`.
     fn try_receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         let mut parts = [IoSliceMut::new(buffer)];
-        let received = recvmsg::<NetlinkAddr>(
-            self.fd.get_ref().as_raw_fd(),
-            &mut parts,
-            None,
-            MsgFlags::MSG_DONTWAIT,
-        )?;
+        let received =
+            recvmsg::<NetlinkAddr>(self.fd.get_ref().as_raw_fd(), &mut parts, None, MsgFlags::MSG_DONTWAIT)?;
         // Port 0 is the kernel; nobody else may answer for it.
         if received.address.is_none_or(|from| from.pid() != 0) {
             return Ok(Received::Foreign);
@@ -178,17 +164,13 @@ impl Socket {
     }
 
     async fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
-        self.fd
-            .async_io(Interest::READABLE, |_| self.try_receive(buffer))
-            .await
+        self.fd.async_io(Interest::READABLE, |_| self.try_receive(buffer)).await
     }
 
     async fn send(&self, datagram: &[u8]) -> io::Result<()> {
         let sent = self
             .fd
-            .async_io(Interest::WRITABLE, |fd| {
-                Ok(send(fd.as_raw_fd(), datagram, MsgFlags::empty())?)
-            })
+            .async_io(Interest::WRITABLE, |fd| Ok(send(fd.as_raw_fd(), datagram, MsgFlags::empty())?))
             .await?;
         // Netlink takes a datagram whole or not at all.
         debug_assert_eq!(sent, datagram.len());
@@ -247,10 +229,7 @@ impl Connection {
 
     /// Sends many requests in few system calls. Each is carried out or refused on its own, in
     /// order; there is one result per request.
-    pub async fn batch(
-        &mut self,
-        requests: &[Request],
-    ) -> Result<Vec<Result<(), Refusal>>, NetlinkError> {
+    pub async fn batch(&mut self, requests: &[Request]) -> Result<Vec<Result<(), Refusal>>, NetlinkError> {
         self.exchange(requests, |_, _| {}).await
     }
 
@@ -268,10 +247,8 @@ impl Connection {
         while results.len() < requests.len() {
             let start = results.len();
             let window = &requests[start..start + window(&requests[start..])];
-            results.extend(
-                self.exchange_window(window, |index, message| part(start + index, message))
-                    .await?,
-            );
+            results
+                .extend(self.exchange_window(window, |index, message| part(start + index, message)).await?);
         }
         Ok(results)
     }
@@ -293,8 +270,7 @@ impl Connection {
         let mut open = requests.len();
         while open > 0 {
             for message in Messages::new(self.receive().await?) {
-                let index =
-                    usize::try_from(message.sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
+                let index = usize::try_from(message.sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
                 let Some(request) = requests.get(index) else {
                     continue; // an answer to a request that nobody waits for any more
                 };
@@ -323,9 +299,7 @@ impl Connection {
         }
         for _ in 0..DUMP_TRIES {
             let mut list = T::default();
-            let consistent = self
-                .dump_once(request, |message| add(&mut list, message))
-                .await?;
+            let consistent = self.dump_once(request, |message| add(&mut list, message)).await?;
             if consistent {
                 return Ok(list);
             }
@@ -384,8 +358,7 @@ impl Connection {
 
     async fn receive(&mut self) -> Result<&[u8], NetlinkError> {
         loop {
-            let received =
-                tokio::time::timeout(ANSWER_TIMEOUT, self.socket.receive(&mut self.buffer));
+            let received = tokio::time::timeout(ANSWER_TIMEOUT, self.socket.receive(&mut self.buffer));
             match received.await.map_err(|_| NetlinkError::TimedOut)?? {
                 Received::Datagram(length) => return Ok(&self.buffer[..length]),
                 Received::Truncated => return Err(NetlinkError::Truncated),
@@ -434,10 +407,7 @@ impl Subscription {
                 joined => joined?,
             }
         }
-        Ok(Self {
-            socket,
-            buffer: vec![0; DATAGRAM_MAX],
-        })
+        Ok(Self { socket, buffer: vec![0; DATAGRAM_MAX] })
     }
 
     /// Waits until there is something to drain. Nothing is lost if the wait is dropped.
@@ -447,16 +417,10 @@ impl Subscription {
     }
 
     /// Shows the notifications that are there, at most `limit` datagrams. Never waits.
-    pub fn drain(
-        &mut self,
-        limit: usize,
-        mut visit: impl FnMut(&Message<'_>),
-    ) -> io::Result<Event> {
+    pub fn drain(&mut self, limit: usize, mut visit: impl FnMut(&Message<'_>)) -> io::Result<Event> {
         for _ in 0..limit {
             let Self { socket, buffer } = self;
-            let received = socket
-                .fd
-                .try_io(Interest::READABLE, |_| socket.try_receive(buffer));
+            let received = socket.fd.try_io(Interest::READABLE, |_| socket.try_receive(buffer));
             match received {
                 Ok(Received::Datagram(length)) => {
                     Messages::new(&self.buffer[..length]).for_each(|message| visit(&message));
