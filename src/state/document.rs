@@ -1,28 +1,138 @@
 //! A document as a client sent it: text or JSON, with the tree kept for positions.
 
+use std::fmt;
+
 use serde_json::Value as Json;
 
-use super::{Node, Part, Problem, Reader, State};
+use super::secret::{SECRET_KEYS, Secrets};
+use super::{Node, Part, Path, Position, Problem, Reader, Segment, State, kept_interfaces, text};
 
 /// A document as a client sent it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Document {
     node: Node,
+    text: String,
 }
 
 impl Document {
-    pub fn from_json(json: &Json) -> Self {
-        Self { node: Node::from_json(json) }
+    /// Reads YAML or JSON. Non-breaking spaces, which copying from web pages leaves behind, count
+    /// as spaces.
+    pub fn from_text(text: &str) -> Result<Self, Vec<Problem>> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace('\u{a0}', " ");
+        match text::parse(&text) {
+            Ok(node) => Ok(Self { node, text }),
+            Err(problem) => Err(vec![problem]),
+        }
     }
 
-    /// The state it describes, with warnings; or everything that is wrong with it.
+    /// A document that is a value already; its problems have no positions.
+    pub fn from_json(json: &Json) -> Self {
+        Self { node: Node::from_json(json), text: String::new() }
+    }
+
+    /// The tree.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The state it describes, with warnings; or everything that is wrong with it, in the order
+    /// of the text.
     pub fn state(&self) -> Result<(State, Vec<Problem>), Vec<Problem>> {
         let mut reader = Reader::new();
         let state = State::read(&self.node, &mut reader);
         let (problems, warnings) = reader.finish();
         match state {
-            Some(state) if problems.is_empty() => Ok((state, warnings)),
-            _ => Err(problems),
+            Some(state) if problems.is_empty() => Ok((state, in_order(warnings))),
+            _ => Err(in_order(problems)),
         }
     }
+
+    /// Gives problems that know only their path in the state their place in this document.
+    pub fn place(&self, problems: Vec<Problem>) -> Vec<Problem> {
+        let kept = self.node.get("interfaces").map(kept_interfaces).unwrap_or_default();
+        let placed = problems.into_iter().map(|problem| {
+            let path = in_document(&problem.path, &kept);
+            let at = problem.at.or_else(|| self.node.locate(&path));
+            Problem { path, at, ..problem }
+        });
+        in_order(placed.collect())
+    }
+
+    /// A problem as a compiler shows it: message, place, the line with a mark, hint. `file` names
+    /// the document.
+    pub fn snippet(&self, problem: &Problem, file: &str) -> String {
+        let secrets = Secrets::of(&self.node);
+        render(&self.text, problem, file, |number, line| secrets.are_in(number, line))
+    }
+}
+
+/// Without the text, which may hold secrets.
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Document({} bytes)", self.text.len())
+    }
+}
+
+/// [`Document::snippet`] for a text that is no document. Where its secrets stand cannot be known, so
+/// if it may hold some, no line is shown.
+pub fn snippet_of_text(text: &str, problem: &Problem, file: &str) -> String {
+    let lower = text.to_lowercase();
+    let may_hold_secrets = SECRET_KEYS.into_iter().any(|key| lower.contains(key));
+    render(text, problem, file, |_, _| may_hold_secrets)
+}
+
+fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by(|a, b| a.at.cmp(&b.at));
+    problems
+}
+
+/// The path in the document of a path in the state, which lacks the interfaces that later ones
+/// of the same name replaced.
+fn in_document(path: &Path, kept: &[usize]) -> Path {
+    match path.segments() {
+        [Segment::Key(key), Segment::Index(index), rest @ ..] if key == "interfaces" => {
+            let start = Path::interface(kept.get(*index).copied().unwrap_or(*index));
+            rest.iter().fold(start, |path, segment| match segment {
+                Segment::Key(key) => path.key(key),
+                Segment::Index(index) => path.index(*index),
+            })
+        }
+        _ => path.clone(),
+    }
+}
+
+/// Widest line shown whole; of a longer one only the part around the mark is shown.
+const WIDTH_MAX: usize = 100;
+
+fn render(text: &str, problem: &Problem, file: &str, is_secret: impl Fn(u32, &str) -> bool) -> String {
+    let mut out = format!("error: {}: ", problem.kind);
+    if !problem.path.is_root() {
+        out += &format!("{}: ", problem.path);
+    }
+    out += &format!("{}\n", problem.message);
+    let margin = problem.at.map_or(0, |at| at.line.to_string().len());
+    if let Some(Position { line: number, column }) = problem.at {
+        out += &format!("{:margin$}--> {file}:{number}:{column}\n", "");
+        if let Some(line) = text.lines().nth(number.saturating_sub(1) as usize) {
+            out += &if is_secret(number, line) {
+                format!("{:margin$} |\n{number} | (not shown: this line may hold a secret)\n", "")
+            } else {
+                let (line, indent) = around(line, column.saturating_sub(1) as usize);
+                format!("{:margin$} |\n{number} | {line}\n{:margin$} | {indent}^\n", "", "")
+            };
+        }
+    }
+    if let Some(hint) = &problem.hint {
+        out += &format!("{:margin$} = hint: {hint}\n", "");
+    }
+    out
+}
+
+/// The part of a line around a column, and the white space that leads to the column under it.
+fn around(line: &str, column: usize) -> (String, String) {
+    let start = if line.chars().count() <= WIDTH_MAX { 0 } else { column.saturating_sub(WIDTH_MAX / 2) };
+    let shown: String =
+        line.chars().skip(start).take(WIDTH_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let indent = " ".repeat((column - start).min(WIDTH_MAX));
+    (shown.trim_end().to_owned(), indent)
 }

@@ -12,15 +12,23 @@ mod part;
 mod document;
 mod leaf;
 mod node;
+mod print;
 mod problem;
+mod secret;
 mod sections;
+mod text;
+mod uninterpreted;
 
-pub use document::Document;
+pub use document::{Document, snippet_of_text};
 pub use leaf::{HIDDEN_SECRET, Mac, Net, Number, Secret, Selector};
 pub use node::{Entry, Node, Position, Value};
-pub use part::{FieldInfo, Mode, Part, Reader, SectionInfo, Shape, Slot};
+pub use part::{FieldInfo, Mode, Part, Reader, SectionInfo, Shape, Slot, nearest};
+pub use print::CliForm;
 pub use problem::{ErrorKind, Path, Problem, Segment};
+pub use secret::{SECRET_KEYS, is_secret_key};
 pub use sections::*;
+pub use text::{DEPTH_MAX, NODES_MAX, SCALAR_BYTES_MAX, SCALARS_BYTES_MAX, TEXT_BYTES_MAX};
+pub use uninterpreted::Uninterpreted;
 
 #[cfg(test)]
 mod tests {
@@ -42,7 +50,7 @@ mod tests {
         assert_eq!(
             texts,
             [
-                "interfaces[0].vlan: unknown key `vlan`",
+                "interfaces[0].vlan: key `vlan` does not belong to an interface of type ethernet",
                 "interfaces[0].ipv4.address[0].prefix_length: unknown key `prefix_length` (did you mean `prefix-length`?)",
                 "interfaces[0].ipv4.address[0]: missing key `prefix-length`",
             ]

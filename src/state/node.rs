@@ -1,9 +1,11 @@
 //! The tree between text and types: scalars as written, every node with its position.
 
+use std::fmt;
+
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
-use super::{Path, Segment};
+use super::{HIDDEN_SECRET, Path, Segment, is_secret_key};
 
 /// A place in a text: line and column, both counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -34,11 +36,22 @@ pub enum Value {
 
 /// One key of a mapping, with its value. Keys are in the order written; a repeated key is kept
 /// twice, for the reader to report.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     pub key: String,
     pub at: Option<Position>,
     pub value: Node,
+}
+
+/// Without the value of a key that may hold a secret.
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, at, value } = self;
+        let mut out = f.debug_struct("Entry");
+        out.field("key", key).field("at", at);
+        if is_secret_key(key) { out.field("value", &HIDDEN_SECRET) } else { out.field("value", value) }
+            .finish()
+    }
 }
 
 impl Node {
@@ -129,10 +142,35 @@ impl Node {
             Value::Scalar { text, plain: true } => match text.as_str() {
                 "true" | "True" | "TRUE" => true.into(),
                 "false" | "False" | "FALSE" => false.into(),
-                _ => text.parse::<i64>().map(Json::from).unwrap_or_else(|_| text.clone().into()),
+                _ => plain_number(text).unwrap_or_else(|| text.clone().into()),
             },
         }
     }
+}
+
+/// The number that a plain scalar is. Digits with leading zeros are text, as in `017`, and so is
+/// what JSON cannot hold.
+fn plain_number(text: &str) -> Option<Json> {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if let Some(digits) = text.strip_prefix("0x") {
+        return u64::from_str_radix(digits, 16).ok().map(Json::from);
+    }
+    if let Some(digits) = text.strip_prefix("0o") {
+        return u64::from_str_radix(digits, 8).ok().map(Json::from);
+    }
+    let is_number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && unsigned.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '-' | '+'));
+    let is_padded =
+        unsigned.len() > 1 && unsigned.chars().all(|c| c.is_ascii_digit()) && unsigned.starts_with('0');
+    if !is_number || is_padded {
+        return None;
+    }
+    let number = text.strip_prefix('+').unwrap_or(text);
+    let integer = number.parse::<i64>().map(Json::from).or_else(|_| number.parse::<u64>().map(Json::from));
+    integer.ok().or_else(|| {
+        let float = number.parse::<f64>().ok()?;
+        serde_json::Number::from_f64(float).map(Json::Number)
+    })
 }
 
 impl Serialize for Node {

@@ -139,6 +139,13 @@ pub struct FieldInfo {
     pub shape: fn() -> Shape,
 }
 
+impl FieldInfo {
+    /// Every accepted spelling of the key, the canonical one first.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.key).chain(self.aliases.iter().copied())
+    }
+}
+
 /// Most problems worth reporting for one document; more only bury the first ones.
 pub const PROBLEMS_MAX: usize = 100;
 
@@ -237,16 +244,28 @@ impl Reader {
         });
     }
 
-    /// Reports a key that the section does not have, with a hint where one is near.
-    pub fn unknown_key(&mut self, entry: &super::Entry, fields: &[FieldInfo]) {
-        let names = fields.iter().flat_map(|f| std::iter::once(f.key).chain(f.aliases.iter().copied()));
-        let near = nearest(&entry.key, names).filter(|near| *near != entry.key);
-        self.at_key(&entry.key, |reader| {
+    /// Reports a key that the section does not have, or does not have at this `place`; with a hint
+    /// where a wanted one is near.
+    pub fn unknown_key(
+        &mut self,
+        entry: &super::Entry,
+        fields: &[FieldInfo],
+        wanted: impl Fn(&str) -> bool,
+        place: &str,
+    ) {
+        let has = |field: &&FieldInfo| field.names().any(|name| name == entry.key);
+        let problem = if fields.iter().any(|field| has(&field)) {
+            let message = format!("key `{}` does not belong to {place}", entry.key);
+            Problem::invalid(self.path.key(&entry.key), message)
+        } else {
+            let names = fields.iter().filter(|field| wanted(field.key)).flat_map(FieldInfo::names);
+            let near = nearest(&entry.key, names);
             let mut problem =
-                Problem::invalid(reader.path.clone(), format!("unknown key `{}`", entry.key)).at(entry.at);
+                Problem::invalid(self.path.key(&entry.key), format!("unknown key `{}`", entry.key));
             problem.hint = near.map(|name| format!("did you mean `{name}`?"));
-            reader.report(problem);
-        });
+            problem
+        };
+        self.report(problem.at(entry.at));
     }
 
     /// Reports a mandatory key that is missing. A key that was there but wrong has its own report.
@@ -327,7 +346,7 @@ macro_rules! section {
 
         impl $crate::state::Part for $name {
             fn read(node: &$crate::state::Node, reader: &mut $crate::state::Reader) -> Option<Self> {
-                Self::read_fields(node, reader, |_| true)
+                Self::read_fields(node, reader, |_| true, "here")
             }
 
             fn shape() -> $crate::state::Shape {
@@ -342,10 +361,19 @@ macro_rules! section {
                 self.drop_read_only_fields();
             }
         }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeMap;
+                let mut map = serializer.serialize_map(None)?;
+                self.print_fields(&mut map, |_| true)?;
+                map.end()
+            }
+        }
     };
 }
 
-/// The part of [`section!`] that does not decide how the section is read as a whole.
+/// The part of [`section!`] that does not decide how the section is read and printed as a whole.
 macro_rules! fields {
     (
         $(#[doc = $doc:literal])*
@@ -381,11 +409,12 @@ macro_rules! fields {
                 )*],
             };
 
-            /// Reads the keys for which `wanted` holds; the others are unknown.
+            /// Reads the keys for which `wanted` holds; the others do not belong to `place`.
             pub(crate) fn read_fields(
                 node: &$crate::state::Node,
                 reader: &mut $crate::state::Reader,
                 wanted: impl Fn(&str) -> bool,
+                place: &str,
             ) -> Option<Self> {
                 $( let mut $field = (None, false); )*
                 for entry in reader.entries(node)? {
@@ -393,15 +422,17 @@ macro_rules! fields {
                         $( $key $(| $alias)* if wanted($key) => {
                             reader.field(entry, $key, &mut $field.0, &mut $field.1);
                         } )*
-                        _ => reader.unknown_key(entry, Self::INFO.fields),
+                        _ => reader.unknown_key(entry, Self::INFO.fields, &wanted, place),
                     }
                 }
                 $(
                     let present = $field.0.is_some();
                     let $field = <$ty as $crate::state::Slot>::settle($field.0);
                     if $field.is_none() && !present {
-                        let was_there = $crate::state::Node::get(node, $key).is_some_and(|n| !n.is_null());
-                        if !was_there {
+                        let given = [$key $(, $alias)*].iter().any(|key| {
+                            $crate::state::Node::get(node, key).is_some_and(|n| !n.is_null())
+                        });
+                        if !given {
                             reader.missing_key(node, $key);
                         }
                     }
@@ -420,18 +451,21 @@ macro_rules! fields {
             pub(crate) fn drop_read_only_fields(&mut self) {
                 $( drop_read_only!(self.$field $(, $mode)?); )*
             }
-        }
 
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                use serde::ser::SerializeMap;
-                let mut map = serializer.serialize_map(None)?;
+            /// Prints the keys for which `wanted` holds.
+            pub(crate) fn print_fields<M: serde::ser::SerializeMap>(
+                &self,
+                map: &mut M,
+                wanted: impl Fn(&str) -> bool,
+            ) -> Result<(), M::Error> {
                 $(
-                    if let Some(value) = $crate::state::Slot::inner(&self.$field) {
+                    if let Some(value) = $crate::state::Slot::inner(&self.$field)
+                        && wanted($key)
+                    {
                         map.serialize_entry($key, value)?;
                     }
                 )*
-                map.end()
+                Ok(())
             }
         }
     };

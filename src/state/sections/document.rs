@@ -1,10 +1,14 @@
 //! The document as a whole.
 
-use super::{
-    DnsResolver, Hostname, Interface, OvnSettings, OvsSettings, Route, RouteRule, RouteRules, Routes,
-};
+use std::collections::BTreeSet;
 
-section! {
+use super::{
+    DnsResolver, Hostname, Interface, InterfaceState, InterfaceType, OvnSettings, OvsSettings, Route,
+    RouteRule, RouteRules, Routes,
+};
+use crate::state::{Node, Part, Reader, Shape, Value};
+
+fields! {
     /// A network state: what a query shows and what a client desires. In a desired document a
     /// missing key means "keep what is".
     pub struct State {
@@ -73,4 +77,69 @@ impl Default for State {
     fn default() -> Self {
         Self::empty()
     }
+}
+
+impl Part for State {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let mut state = Self::read_fields(node, reader, |_| true, "a document")?;
+        if let (Some(interfaces), Some(list)) = (&mut state.interfaces, node.get("interfaces")) {
+            keep_last(interfaces, list, reader);
+        }
+        Some(state)
+    }
+
+    fn shape() -> Shape {
+        Shape::Section(&Self::INFO)
+    }
+
+    fn fill_from(&mut self, base: &Self) {
+        self.fill_fields(base);
+    }
+
+    /// Interfaces with `state: unknown` go too: only a query can say that (semantics A29).
+    fn drop_read_only(&mut self) {
+        self.drop_read_only_fields();
+        if let Some(interfaces) = &mut self.interfaces {
+            interfaces.retain(|interface| interface.state() != InterfaceState::Unknown);
+        }
+    }
+}
+
+/// Of entries for the same interface the last one counts (semantics A30).
+fn keep_last(interfaces: &mut Vec<Interface>, list: &Node, reader: &mut Reader) {
+    let Value::List(nodes) = &list.value else { return };
+    let kept: BTreeSet<usize> = kept_interfaces(list).into_iter().collect();
+    let mut index = 0..;
+    interfaces.retain(|interface| {
+        let index = index.next().expect("an endless range");
+        let is_kept = kept.contains(&index);
+        if !is_kept {
+            let message = format!("a later entry for interface `{}` replaces this one", interface.name);
+            reader.at_key("interfaces", |reader| {
+                reader.at_index(index, |reader| reader.warn(&nodes[index], message));
+            });
+        }
+        is_kept
+    });
+}
+
+/// Which entries of the list `interfaces` no later entry for the same interface replaces.
+pub fn kept_interfaces(list: &Node) -> Vec<usize> {
+    let Value::List(nodes) = &list.value else { return Vec::new() };
+    // User-space interfaces are known by name and type, all others by name (semantics A3).
+    let key = |node: &Node| {
+        let kind = node.get("type").and_then(Node::text).map(InterfaceType::from_word);
+        let name = node.get("name").and_then(Node::text).map(str::to_owned);
+        (name, kind.filter(|kind| matches!(kind, InterfaceType::OvsBridge | InterfaceType::Ipsec)))
+    };
+    let mut later = BTreeSet::new();
+    let mut kept: Vec<usize> = nodes
+        .iter()
+        .enumerate()
+        .rev()
+        .filter(|(_, node)| later.insert(key(node)))
+        .map(|(index, _)| index)
+        .collect();
+    kept.reverse();
+    kept
 }

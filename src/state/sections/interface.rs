@@ -1,7 +1,9 @@
 //! An interface: the keys all types share, and the sections of the types.
 
 use super::*;
-use crate::state::{Mac, Node, Part, Reader, Secret, Shape, Value};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+use crate::state::{Mac, Node, Part, Reader, Secret, Shape, Uninterpreted, Value, nearest};
 
 open_words! {
     /// The type of an interface. The order of declaration is the sort order of equal names.
@@ -219,12 +221,15 @@ fields! {
         "libreswan" => libreswan: Option<Box<Libreswan>>,
         @
         /// The entry as written, where its keys cannot be read before its type is known (6.20).
-        uninterpreted: Option<Box<Node>>,
+        uninterpreted: Option<Box<Uninterpreted>>,
     }
 }
 
 /// The keys of an absent entry that are looked at; all others are thrown away (schema 3.3).
 const ABSENT_KEYS: [&str; 6] = ["name", "type", "state", "identifier", "mac-address", "pci-address"];
+
+/// The keys that every entry has its own meaning for, whatever its type.
+const HEADER_KEYS: [&str; 3] = ["name", "type", "state"];
 
 impl Interface {
     /// An interface that mentions only its name, type and state.
@@ -297,12 +302,12 @@ impl Interface {
         self.state() == InterfaceState::Ignore
     }
 
-    /// Reads an uninterpreted entry again, as that type.
+    /// Reads an entry as an interface of that type.
     pub fn interpret(node: &Node, kind: &InterfaceType, reader: &mut Reader) -> Option<Self> {
         reader.interface_type = Some(kind.clone());
         let own = kind.section_keys();
         let wanted = |key: &str| Self::is_common_key(key) || own.contains(&key);
-        let interface = Self::read_fields(node, reader, wanted);
+        let interface = Self::read_fields(node, reader, wanted, &format!("an interface of type {kind}"));
         reader.interface_type = None;
         interface.map(|interface| Self { kind: Some(kind.clone()), ..interface })
     }
@@ -314,6 +319,9 @@ impl Interface {
         let macsec = self.macsec.iter_mut().map(|m| &mut m.mka_cak);
         let ipsec = self.libreswan.iter_mut().map(|l| &mut l.psk);
         ieee8021x.chain(macsec).chain(ipsec).flatten().for_each(Secret::reveal);
+        if let Some(entry) = &mut self.uninterpreted {
+            entry.reveal();
+        }
     }
 
     /// Whether the key belongs to interfaces of every type.
@@ -323,66 +331,70 @@ impl Interface {
         position(key) <= position("alt-names")
     }
 
-    /// What an entry says of itself before anything else is read.
-    fn read_header(node: &Node, reader: &mut Reader) -> Option<(InterfaceType, InterfaceState)> {
-        let kind = match node.get("type").filter(|n| !n.is_null()) {
-            Some(kind) => reader.at_key("type", |reader| InterfaceType::read(kind, reader))?,
-            None => InterfaceType::Unknown,
-        };
-        let state = match node.get("state").filter(|n| !n.is_null()) {
-            Some(state) => reader.at_key("state", |reader| InterfaceState::read(state, reader))?,
-            None => InterfaceState::Up,
-        };
-        Some((kind, state))
+    /// Reads only the keys of `node` for which `kept` holds.
+    fn read_some(node: &Node, reader: &mut Reader, kept: impl Fn(&str) -> bool) -> Option<Self> {
+        let entries = reader.entries(node)?;
+        let entries = entries.iter().filter(|entry| kept(&entry.key)).cloned().collect();
+        let node = Node { value: Value::Map(entries), at: node.at };
+        Self::read_fields(&node, reader, |_| true, "an interface")
     }
 
     fn read_absent(node: &Node, reader: &mut Reader) -> Option<Self> {
-        let mut kept = node.clone();
-        if let Value::Map(entries) = &mut kept.value {
-            let all = entries.len();
-            entries.retain(|entry| ABSENT_KEYS.contains(&entry.key.as_str()));
-            if entries.len() < all {
-                reader.warn(
-                    node,
-                    "only the identity of an absent interface is looked at; its other keys are ignored",
-                );
-            }
+        let is_kept = |key: &str| ABSENT_KEYS.contains(&key);
+        if reader.entries(node)?.iter().any(|entry| !is_kept(&entry.key)) {
+            reader.warn(
+                node,
+                "only the identity of an absent interface is looked at; its other keys are ignored",
+            );
         }
-        Self::read_fields(&kept, reader, Self::is_common_key)
+        Self::read_some(node, reader, is_kept)
     }
 
-    fn read_uninterpreted(
-        node: &Node,
-        kind: &InterfaceType,
-        state: InterfaceState,
-        reader: &mut Reader,
-    ) -> Option<Self> {
-        let Some(name) = node.get("name").filter(|n| !n.is_null()) else {
-            reader.missing_key(node, "name");
-            return None;
-        };
-        let name = reader.at_key("name", |reader| String::read(name, reader))?;
-        let mut interface = Self::new(name, kind.clone(), state);
-        interface.uninterpreted = Some(Box::new(node.clone()));
+    fn read_uninterpreted(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let mut interface = Self::read_some(node, reader, |key| HEADER_KEYS.contains(&key))?;
+        if let InterfaceType::Other(word) = interface.kind()
+            && let Some(near) = nearest(word, InterfaceType::WORDS.iter().copied())
+        {
+            let message = format!("type `{word}` is not known; did you mean `{near}`?");
+            reader.at_key("type", |reader| reader.warn(node.get("type").unwrap_or(node), message));
+        }
+        interface.uninterpreted = Some(Box::new(Uninterpreted::new(node.clone())));
         Some(interface)
+    }
+
+    /// Prints the keys named `first` in that order, then the others.
+    pub(crate) fn print<S: Serializer>(&self, serializer: S, first: &[&str]) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for key in first {
+            self.print_fields(&mut map, |k| k == *key)?;
+        }
+        self.print_fields(&mut map, |key| !first.contains(&key))?;
+        if let Some(entry) = &self.uninterpreted {
+            entry.print_entries(&mut map, |key| !HEADER_KEYS.contains(&key))?;
+        }
+        map.end()
     }
 }
 
 impl Part for Interface {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         reader.entries(node)?;
-        let Some((kind, state)) = Self::read_header(node, reader) else {
-            // Its other problems are of interest too, as far as they do not depend on the type.
-            return None;
+        // The header decides how the entry is read; what is wrong with it is reported then.
+        let header = |key| node.get(key).filter(|value| !value.is_null());
+        let kind = match header("type").map(Node::text) {
+            Some(Some(word)) => InterfaceType::from_word(word),
+            Some(None) => return Self::read_some(node, reader, Self::is_common_key),
+            None => InterfaceType::Unknown,
         };
-        let interface = if state == InterfaceState::Absent {
+        let state = header("state").and_then(Node::text).and_then(InterfaceState::from_word);
+        let interface = if state == Some(InterfaceState::Absent) {
             Self::read_absent(node, reader)?
         } else if kind.is_uninterpreted() {
-            Self::read_uninterpreted(node, &kind, state, reader)?
+            Self::read_uninterpreted(node, reader)?
         } else {
             Self::interpret(node, &kind, reader)?
         };
-        Some(Self { kind: Some(kind), state: Some(state), ..interface })
+        Some(Self { kind: Some(kind), state: interface.state.or(Some(InterfaceState::Up)), ..interface })
     }
 
     fn shape() -> Shape {
@@ -395,5 +407,11 @@ impl Part for Interface {
 
     fn drop_read_only(&mut self) {
         self.drop_read_only_fields();
+    }
+}
+
+impl Serialize for Interface {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.print(serializer, &[])
     }
 }

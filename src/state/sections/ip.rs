@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::state::{Node, Part, Reader, Shape};
+use crate::state::{Node, Part, Reader, Segment, Shape, Value};
 
 open_words! {
     /// What a DHCPv4 client calls itself.
@@ -50,9 +51,9 @@ section! {
     }
 }
 
-section! {
-    /// `ipv4` or `ipv6` of an interface. One structure serves both; keys of the other family are
-    /// refused.
+fields! {
+    /// `ipv4` or `ipv6` of an interface. One structure serves both; which keys belong to the other
+    /// family says `misplaced_keys`.
     pub struct Ip {
         /// Whether the stack is on; off removes addresses, DHCP and autoconf.
         "enabled" => enabled: Option<bool>,
@@ -90,6 +91,56 @@ section! {
         "forwarding" => forwarding: Option<bool>,
         /// Metric of the connected prefix route (IPv4 only); -1 is the backend's default.
         "prefix-route-metric" => prefix_route_metric: Option<i64>,
+    }
+}
+
+/// Keys that a family cannot have: those that change nothing there are dropped with a warning, as
+/// the peer drops them, the others are refused (semantics A21).
+fn misplaced_keys(is_v6: bool) -> (&'static [&'static str], &'static [&'static str]) {
+    if is_v6 {
+        (&["dhcp-client-id"], &["forwarding", "prefix-route-metric"])
+    } else {
+        (&["dhcp-duid", "addr-gen-mode", "token"], &["autoconf"])
+    }
+}
+
+impl Part for Ip {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let is_v6 = matches!(reader.path().segments().last(), Some(Segment::Key(key)) if key == "ipv6");
+        let family = if is_v6 { "ipv6" } else { "ipv4" };
+        let (dropped, refused) = misplaced_keys(is_v6);
+        let mut kept = Vec::new();
+        for entry in reader.entries(node)? {
+            if dropped.contains(&entry.key.as_str()) {
+                let message = format!("key `{}` does not belong to {family}; it is ignored", entry.key);
+                let at = Node { at: entry.at.or(node.at), ..Node::null() };
+                reader.at_key(&entry.key, |reader| reader.warn(&at, message));
+            } else {
+                kept.push(entry.clone());
+            }
+        }
+        let node = Node { value: Value::Map(kept), at: node.at };
+        Self::read_fields(&node, reader, |key| !refused.contains(&key), family)
+    }
+
+    fn shape() -> Shape {
+        Shape::Section(&Self::INFO)
+    }
+
+    fn fill_from(&mut self, base: &Self) {
+        self.fill_fields(base);
+    }
+
+    fn drop_read_only(&mut self) {
+        self.drop_read_only_fields();
+    }
+}
+
+impl Serialize for Ip {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        self.print_fields(&mut map, |_| true)?;
+        map.end()
     }
 }
 
