@@ -8,5 +8,7 @@ pub mod engine;
 pub mod kernel;
 pub mod plan;
 pub mod state;
+pub mod system;
+pub mod transaction;
 pub mod verify;
 pub mod wire;

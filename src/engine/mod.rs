@@ -1,10 +1,16 @@
 //! The engine: the one owner of the queue, the checkpoints and the backend.
 //!
-//! API of this room (the handle):
-//! `Handle::call(&self, owner: Owner, request: Request) -> Result<Reply, Refusal>` (async, bounded),
-//! `Handle::events(&self) -> Events` (bounded broadcast: first the present transactions, then changes),
-//! `Handle::follow(&self, id)` (the events of one transaction until its end).
+//! [`start`] runs the actor; a [`Handle`] is the way to ask it. What only reads is answered from
+//! the backend's memory and the board, without waiting for the actor.
 
+mod board;
+mod events;
+mod handle;
+mod history;
 mod request;
+mod start;
 
+pub use events::{Events, Follow};
+pub use handle::Handle;
 pub use request::{ApplyOptions, Refusal, Reply, Request, ShowOptions};
+pub use start::{Setup, StartError, start};

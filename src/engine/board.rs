@@ -1,0 +1,101 @@
+//! What everybody may see: the live transactions, the newest history, the alerts. The actor
+//! writes, everybody reads; a reader never waits for the actor.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+
+use super::history::History;
+use crate::wire::{Event, TransactionId, TransactionInfo};
+
+/// Events kept for slow readers; one that is further behind gets [`Event::Lost`].
+const EVENTS_MAX: usize = 256;
+
+/// The public face of the engine.
+pub(super) struct Board {
+    seen: Mutex<Seen>,
+    events: broadcast::Sender<TransactionInfo>,
+}
+
+/// What is on the board.
+#[derive(Default)]
+pub(super) struct Seen {
+    live: BTreeMap<TransactionId, Live>,
+    pub(super) history: History,
+    pub(super) alerts: Vec<String>,
+}
+
+struct Live {
+    info: TransactionInfo,
+    deadline: Option<Duration>,
+}
+
+impl Live {
+    fn at(&self, now: Duration) -> TransactionInfo {
+        let seconds_left = self.deadline.map(|deadline| deadline.saturating_sub(now).as_secs());
+        TransactionInfo { seconds_left, ..self.info.clone() }
+    }
+}
+
+impl Seen {
+    /// The live transactions, oldest first.
+    pub(super) fn live(&self, now: Duration) -> Vec<TransactionInfo> {
+        self.live.values().map(|live| live.at(now)).collect()
+    }
+
+    /// A transaction, live or ended.
+    pub(super) fn transaction(&self, id: TransactionId, now: Duration) -> Option<TransactionInfo> {
+        self.live.get(&id).map(|live| live.at(now)).or_else(|| self.history.get(id).cloned())
+    }
+}
+
+impl Board {
+    pub(super) fn new() -> Self {
+        Self { seen: Mutex::default(), events: broadcast::channel(EVENTS_MAX).0 }
+    }
+
+    /// Held for short reads and writes only, never over an await.
+    pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
+        // The board is plain data: a reader that panicked has not left it half written.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows a transaction as it is now, and tells everybody who listens.
+    pub(super) fn publish(&self, info: TransactionInfo, deadline: Option<Duration>) {
+        let mut seen = self.seen();
+        if info.stage.is_end() {
+            seen.live.remove(&info.id);
+            seen.history.add(info.clone());
+        } else {
+            seen.live.insert(info.id, Live { info: info.clone(), deadline });
+        }
+        // Nobody listening is fine.
+        let _ = self.events.send(info);
+    }
+
+    /// The live transactions, and every event after that.
+    pub(super) fn subscribe(
+        &self,
+        now: Duration,
+    ) -> (Vec<TransactionInfo>, broadcast::Receiver<TransactionInfo>) {
+        let seen = self.seen();
+        (seen.live(now), self.events.subscribe())
+    }
+
+    /// One transaction as it is now, and the events of all after that.
+    pub(super) fn subscribe_to(
+        &self,
+        id: TransactionId,
+        now: Duration,
+    ) -> Option<(TransactionInfo, broadcast::Receiver<TransactionInfo>)> {
+        let seen = self.seen();
+        Some((seen.transaction(id, now)?, self.events.subscribe()))
+    }
+}
+
+/// The stream of a transaction as an event.
+pub(super) fn event(transaction: TransactionInfo) -> Event {
+    Event::Transaction { transaction }
+}

@@ -1,0 +1,118 @@
+//! The door to the engine, for every API.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::board::Board;
+use super::{Events, Follow, Refusal, Reply, Request};
+use crate::backend::Backend;
+use crate::state::{ErrorKind, Path, Problem};
+use crate::system::Clock;
+use crate::wire::{Owner, StatusInfo, TransactionId, TransactionInfo};
+
+/// What the actor is told.
+pub(super) enum Command {
+    /// A request that only the actor can answer.
+    Ask { owner: Owner, request: Request, answer: oneshot::Sender<Result<TransactionInfo, Refusal>> },
+    /// The connection that submitted this transaction has ended.
+    Disconnected { id: TransactionId },
+    /// Come to a safe end; the sender is dropped when it is reached.
+    Stop { stopped: oneshot::Sender<()> },
+}
+
+/// A way to ask the engine. Cheap to clone; the engine stops when it is told to, not when the
+/// last handle goes.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) board: Arc<Board>,
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) backend_reason: Arc<str>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Handle {
+    /// Asks, and waits for the answer. `Submit` answers at once with the queued transaction
+    /// (follow it to see its end); `Commit`, `Rollback` and `Cancel` answer with the ended one.
+    /// What only reads never waits behind a running transaction.
+    pub async fn call(&self, owner: Owner, request: Request) -> Result<Reply, Refusal> {
+        match request {
+            Request::List => Ok(Reply::Transactions(self.board.seen().live(self.clock.now()))),
+            Request::Log { id } => self.transaction(id).map(Reply::Transaction).ok_or_else(|| unknown(id)),
+            Request::History { limit } => {
+                let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+                Ok(Reply::Transactions(self.board.seen().history.newest(limit)))
+            }
+            Request::GetStatus => Ok(Reply::Status(self.status())),
+            request => self.ask(owner, request).await.map(Reply::Transaction),
+        }
+    }
+
+    /// Everything that happens from now on, after the present state.
+    pub fn events(&self) -> Events {
+        Events::new(&self.board, self.clock.now(), self.backend.revision())
+    }
+
+    /// One transaction until its end; refused with `NotFound` if it is neither live nor in the
+    /// history.
+    pub fn follow(&self, id: TransactionId) -> Result<Follow, Refusal> {
+        Follow::new(self.board.clone(), self.clock.clone(), id).ok_or_else(|| unknown(id))
+    }
+
+    /// Tells that the connection which submitted this transaction has ended. It is cancelled if
+    /// it was submitted with `cancel_on_disconnect` and is not committed yet.
+    pub async fn disconnected(&self, id: TransactionId) {
+        // An engine that has stopped has nothing left to cancel.
+        let _ = self.commands.send(Command::Disconnected { id }).await;
+    }
+
+    /// Brings the engine to a safe end and waits for it: what is being applied is rolled back,
+    /// what awaits commit stays on disk for the next start.
+    pub async fn stop(&self) {
+        let (stopped, end) = oneshot::channel();
+        if self.commands.send(Command::Stop { stopped }).await.is_ok() {
+            // An error means that the actor is gone: that is the end waited for.
+            let _ = end.await;
+        }
+    }
+
+    fn transaction(&self, id: TransactionId) -> Option<TransactionInfo> {
+        self.board.seen().transaction(id, self.clock.now())
+    }
+
+    fn status(&self) -> StatusInfo {
+        let capabilities = self.backend.capabilities();
+        let seen = self.board.seen();
+        let (queued, transactions): (Vec<_>, Vec<_>) = seen
+            .live(self.clock.now())
+            .into_iter()
+            .partition(|info| info.stage == crate::wire::Stage::Queued);
+        StatusInfo {
+            version: env!("CARGO_PKG_VERSION").into(),
+            backend: capabilities.backend.into(),
+            backend_reason: self.backend_reason.to_string(),
+            interface_types: capabilities.interface_types.iter().map(ToString::to_string).collect(),
+            revision: *self.backend.revision().borrow(),
+            queued: u32::try_from(queued.len()).unwrap_or(u32::MAX),
+            transactions,
+            alerts: seen.alerts.clone(),
+        }
+    }
+
+    async fn ask(&self, owner: Owner, request: Request) -> Result<TransactionInfo, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(Command::Ask { owner, request, answer }).await.map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())?
+    }
+}
+
+/// There is no such transaction.
+fn unknown(id: TransactionId) -> Refusal {
+    vec![Problem::new(ErrorKind::NotFound, Path::root(), format!("there is no transaction {id}"))]
+}
+
+/// The engine has ended.
+fn stopped() -> Refusal {
+    vec![Problem::new(ErrorKind::Cancelled, Path::root(), "the daemon is stopping")]
+}

@@ -1,0 +1,1 @@
+//! The transaction machine: events in, effects out. Pure.
