@@ -133,7 +133,7 @@ impl Part for Ipv6Addr {
     }
 
     fn shape() -> Shape {
-        Shape::Address
+        Shape::Ipv6Address
     }
 }
 

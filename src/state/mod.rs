@@ -10,24 +10,29 @@
 #[macro_use]
 mod part;
 mod document;
+mod explain;
 mod leaf;
 mod node;
 mod print;
 mod problem;
+mod schema;
 mod secret;
 mod sections;
 mod text;
 mod uninterpreted;
 
 pub use document::{Document, snippet_of_text};
+pub use explain::{Explanation, KeySummary, explain};
 pub use leaf::{HIDDEN_SECRET, Mac, Net, Number, Secret, Selector};
 pub use node::{Entry, Node, Position, Value};
 pub use part::{FieldInfo, Mode, Part, Reader, SectionInfo, Shape, Slot, nearest};
 pub use print::CliForm;
 pub use problem::{ErrorKind, Path, Problem, Segment};
+pub use schema::json_schema;
 pub use secret::{SECRET_KEYS, is_secret_key};
 pub use sections::*;
 pub use text::{DEPTH_MAX, NODES_MAX, SCALAR_BYTES_MAX, SCALARS_BYTES_MAX, TEXT_BYTES_MAX};
+pub(crate) use uninterpreted::HEADER_KEYS;
 pub use uninterpreted::Uninterpreted;
 
 #[cfg(test)]

@@ -103,10 +103,14 @@ pub enum Shape {
     Text,
     /// An IPv4 or IPv6 address without prefix.
     Address,
+    Ipv6Address,
     /// A network or host in CIDR form.
     Net,
     Mac,
+    PciAddress,
     Secret,
+    /// A null that means something; elsewhere it means "not mentioned".
+    Null,
     /// One of these words; aliases that are accepted but never printed come second.
     Words {
         words: &'static [&'static str],
@@ -139,7 +143,24 @@ pub struct FieldInfo {
     pub shape: fn() -> Shape,
 }
 
+impl SectionInfo {
+    /// The documentation as one line of text.
+    pub fn text(&self) -> String {
+        one_line(self.doc)
+    }
+}
+
+/// The lines of a doc comment joined.
+fn one_line(doc: &str) -> String {
+    doc.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 impl FieldInfo {
+    /// The documentation as one line of text.
+    pub fn text(&self) -> String {
+        one_line(self.doc)
+    }
+
     /// Every accepted spelling of the key, the canonical one first.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.key).chain(self.aliases.iter().copied())

@@ -5,9 +5,12 @@ use super::{Node, Position, Value, part::nearest};
 /// The keys of the schema whose value is a secret.
 pub const SECRET_KEYS: [&str; 4] = ["private-key-password", "password", "mka-cak", "psk"];
 
+/// The name of a key, near the key's own name, is no secret.
+const NO_SECRET_KEY: &str = "mka-ckn";
+
 /// Whether the value of that key may be a secret: also where the key is misspelt.
 pub fn is_secret_key(key: &str) -> bool {
-    nearest(key, SECRET_KEYS.into_iter()).is_some()
+    key != NO_SECRET_KEY && nearest(key, SECRET_KEYS.into_iter()).is_some()
 }
 
 /// The secrets of a document: where they stand in its text, and what they are.

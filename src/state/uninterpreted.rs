@@ -8,6 +8,9 @@ use serde_json::{Map, Value as Json};
 
 use super::{Entry, HIDDEN_SECRET, Node, Value, is_secret_key};
 
+/// The keys that have their own meaning in every entry, whatever its type.
+pub(crate) const HEADER_KEYS: [&str; 3] = ["name", "type", "state"];
+
 /// An entry as written. It prints its secrets only after [`Uninterpreted::reveal`].
 #[derive(Clone)]
 pub struct Uninterpreted {
@@ -25,16 +28,12 @@ impl Uninterpreted {
         self.revealed = true;
     }
 
-    /// Prints the keys for which `wanted` holds, each once: of a repeated key the last one.
-    pub(crate) fn print_entries<M: SerializeMap>(
-        &self,
-        map: &mut M,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Result<(), M::Error> {
+    /// Prints the keys beyond the header, each once: of a repeated key the last one.
+    pub(crate) fn print_entries<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         let Value::Map(entries) = &self.node.value else { return Ok(()) };
         for (i, entry) in entries.iter().enumerate() {
             let is_last = !entries[i + 1..].iter().any(|later| later.key == entry.key);
-            if wanted(&entry.key) && is_last {
+            if is_last && !HEADER_KEYS.contains(&entry.key.as_str()) {
                 map.serialize_entry(&entry.key, &self.printed(entry))?;
             }
         }
@@ -75,10 +74,17 @@ impl Deref for Uninterpreted {
     }
 }
 
-/// Where it stood in a text does not matter.
+/// Where it stood in a text does not matter, nor does what the interface itself holds.
 impl PartialEq for Uninterpreted {
     fn eq(&self, other: &Self) -> bool {
-        self.node.to_json() == other.node.to_json()
+        let content = |own: &Self| {
+            let mut json = own.node.to_json();
+            if let Json::Object(map) = &mut json {
+                map.retain(|key, _| !HEADER_KEYS.contains(&key.as_str()));
+            }
+            json
+        };
+        content(self) == content(other)
     }
 }
 

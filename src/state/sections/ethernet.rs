@@ -134,6 +134,6 @@ impl Part for PciAddress {
     }
 
     fn shape() -> Shape {
-        Shape::Text
+        Shape::PciAddress
     }
 }

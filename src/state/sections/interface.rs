@@ -3,7 +3,7 @@
 use super::*;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::state::{Mac, Node, Part, Reader, Secret, Shape, Uninterpreted, Value, nearest};
+use crate::state::{HEADER_KEYS, Mac, Node, Part, Reader, Secret, Shape, Uninterpreted, Value, nearest};
 
 open_words! {
     /// The type of an interface. The order of declaration is the sort order of equal names.
@@ -34,6 +34,11 @@ open_words! {
 }
 
 impl InterfaceType {
+    /// Every known type, in order of declaration.
+    pub fn known() -> impl Iterator<Item = Self> {
+        Self::WORDS.iter().map(|word| Self::from_word(word))
+    }
+
     /// Whether other interfaces can be its ports (semantics A4).
     pub fn is_controller(&self) -> bool {
         matches!(self, Self::Bond | Self::LinuxBridge | Self::OvsBridge | Self::Vrf | Self::Hsr)
@@ -55,8 +60,8 @@ impl InterfaceType {
         matches!(self, Self::Unknown | Self::Tun | Self::Other(_))
     }
 
-    /// The key of the section that belongs to this type, beyond the common keys.
-    fn section_keys(&self) -> &'static [&'static str] {
+    /// The keys of the sections that belong to this type, beyond the common keys.
+    pub fn section_keys(&self) -> &'static [&'static str] {
         match self {
             Self::Bond => &["link-aggregation"],
             Self::LinuxBridge | Self::OvsBridge => &["bridge"],
@@ -228,9 +233,6 @@ fields! {
 /// The keys of an absent entry that are looked at; all others are thrown away (schema 3.3).
 const ABSENT_KEYS: [&str; 6] = ["name", "type", "state", "identifier", "mac-address", "pci-address"];
 
-/// The keys that every entry has its own meaning for, whatever its type.
-const HEADER_KEYS: [&str; 3] = ["name", "type", "state"];
-
 impl Interface {
     /// An interface that mentions only its name, type and state.
     pub fn new(name: impl Into<String>, kind: InterfaceType, state: InterfaceState) -> Self {
@@ -325,7 +327,7 @@ impl Interface {
     }
 
     /// Whether the key belongs to interfaces of every type.
-    fn is_common_key(key: &str) -> bool {
+    pub fn is_common_key(key: &str) -> bool {
         // Every section of a type stands behind the last common key.
         let position = |key| Self::INFO.fields.iter().position(|field| field.key == key);
         position(key) <= position("alt-names")
@@ -370,7 +372,7 @@ impl Interface {
         }
         self.print_fields(&mut map, |key| !first.contains(&key))?;
         if let Some(entry) = &self.uninterpreted {
-            entry.print_entries(&mut map, |key| !HEADER_KEYS.contains(&key))?;
+            entry.print_entries(&mut map)?;
         }
         map.end()
     }

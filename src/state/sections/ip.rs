@@ -96,7 +96,7 @@ fields! {
 
 /// Keys that a family cannot have: those that change nothing there are dropped with a warning, as
 /// the peer drops them, the others are refused (semantics A21).
-fn misplaced_keys(is_v6: bool) -> (&'static [&'static str], &'static [&'static str]) {
+pub(crate) fn misplaced_keys(is_v6: bool) -> (&'static [&'static str], &'static [&'static str]) {
     if is_v6 {
         (&["dhcp-client-id"], &["forwarding", "prefix-route-metric"])
     } else {
@@ -256,7 +256,6 @@ impl Part for AddressProtocol {
         Shape::Either(vec![
             Shape::Words { words: &["lo", "ra", "kernel_ll"], aliases: &[], open: false },
             u8::shape(),
-            Shape::Text,
         ])
     }
 }

@@ -41,7 +41,9 @@ section! {
 section! {
     /// One entry of a VLAN priority map.
     pub struct QosMapping {
+        /// Priority to translate; at most 7 where it is one of a frame.
         "from" => from: u32,
+        /// Priority that it becomes; at most 7 where it is one of a frame.
         "to" => to: u32,
     }
 }
@@ -273,7 +275,7 @@ impl Part for Pkey {
     }
 
     fn shape() -> Shape {
-        Shape::Either(vec![u16::shape(), Shape::Text])
+        u16::shape()
     }
 }
 

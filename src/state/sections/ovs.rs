@@ -40,7 +40,7 @@ impl Part for OvsTable {
     }
 
     fn shape() -> Shape {
-        Shape::Table(Box::new(Shape::Anything))
+        Shape::Table(Box::new(Shape::Either(vec![Shape::Text, Shape::Null])))
     }
 }
 

@@ -182,7 +182,7 @@ impl Part for Mark {
     }
 
     fn shape() -> Shape {
-        Shape::Either(vec![u32::shape(), Shape::Text])
+        u32::shape()
     }
 }
 
