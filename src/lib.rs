@@ -4,6 +4,7 @@
 //! `tests/tidy.rs` enforces the arrows.
 
 pub mod backend;
+pub mod client;
 pub mod engine;
 pub mod kernel;
 pub mod plan;

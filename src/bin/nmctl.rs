@@ -1,1 +1,7 @@
-fn main() {}
+//! `nmctl`: the command line client of nmstated.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nmstated::client::run()
+}

@@ -1,0 +1,238 @@
+//! The command line of `nmctl`.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// What a script needs to know; `docs/nmctl.md` says more.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done; with `plan --exit-code`: the network is as the document asks
+  1    refused or failed; a failed change has been taken back
+  2    wrong usage; with `plan --exit-code`: applying would change something
+  3    no answer from the daemon
+  4    a failed change could not be taken back completely: a person is needed
+  130  interrupted; the change has been taken back
+
+Environment:
+  NMCTL_SOCKET  where the daemon listens, unless --socket says it
+  NO_COLOR      if set to anything: no colours";
+
+/// Shows and changes the network of this host, through nmstated.
+#[derive(Debug, Parser)]
+#[command(name = "nmctl", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Arguments {
+    /// The daemon's varlink socket [default: /run/nmstated/io.nmstate.Daemon]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The command line, for completions and documentation.
+pub fn command_line() -> clap::Command {
+    Arguments::command()
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the present state of the network
+    Show(Show),
+    /// Make the network match documents
+    ///
+    /// Prints the difference. Several documents are applied one after the other, each all or
+    /// nothing, until one fails; with --no-commit all of them are one change. An interrupt
+    /// (Ctrl-C) takes the change back; the loss of the terminal does not.
+    Apply(Apply),
+    /// Print what applying would change, and change nothing
+    Plan(Plan),
+    /// Keep a change that awaits commit
+    Commit(Pending),
+    /// Take back a change that awaits commit
+    Rollback(Pending),
+    /// Give a change that awaits commit more time
+    Extend(Extend),
+    /// End a transaction that is queued or at work; what it did is taken back
+    Cancel {
+        /// Number of the transaction
+        id: u64,
+    },
+    /// Print how the daemon is: backend, transactions, and what needs a person
+    Status(Form),
+    /// List the live transactions
+    List(Form),
+    /// Print one transaction, live or ended
+    Log {
+        /// Number of the transaction
+        id: u64,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// List ended transactions, the newest first
+    History {
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: u32,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Print what happens, as it happens
+    Monitor {
+        /// Print one JSON object per line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check documents against the present state of the network
+    Validate {
+        #[command(flatten)]
+        input: Files,
+        /// Check the documents alone, without the daemon
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Print a document in canonical form (needs no daemon)
+    Format(OneFile),
+    /// Print the JSON Schema of documents (needs no daemon)
+    Schema,
+    /// Explain a key of documents (needs no daemon)
+    Explain {
+        /// The key, as `interfaces.ipv4.address`; without it: the top level
+        #[arg(value_name = "PATH", default_value = "")]
+        path: String,
+    },
+    /// Print the document that would lead back from a document to the present state
+    #[command(alias = "gr")]
+    Revert(OneFile),
+    /// Print the completion script of a shell (needs no daemon)
+    Completion { shell: Shell },
+    /// Print the version (needs no daemon)
+    Version,
+}
+
+#[derive(Debug, Args)]
+pub struct Form {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Files {
+    /// Documents, YAML or JSON; `-` or none: standard input
+    #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct OneFile {
+    /// A document, YAML or JSON; `-` or none: standard input
+    #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
+    pub file: PathBuf,
+    /// Print JSON instead of YAML
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Show {
+    /// Only interfaces of that name, with their routes and rules; `*`, `?` and `[a-z]` match
+    pub pattern: Option<String>,
+    /// Print JSON instead of YAML
+    #[arg(long)]
+    pub json: bool,
+    /// The kernel's view alone, without the backend's configuration
+    #[arg(short, long)]
+    pub kernel: bool,
+    /// Only what is configured, not what was leased or learned
+    #[arg(short, long)]
+    pub running_config: bool,
+    /// Print secrets in clear
+    #[arg(short = 's', long)]
+    pub show_secrets: bool,
+}
+
+/// How documents are understood.
+#[derive(Debug, Args)]
+pub struct Planning {
+    /// Nothing outlives a reboot
+    #[arg(long)]
+    pub memory_only: bool,
+    /// Configure the named interfaces from the document alone: keys it leaves out go back to their
+    /// defaults
+    #[arg(long)]
+    pub override_iface: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Apply {
+    #[command(flatten)]
+    pub input: Files,
+    /// Print what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Wait for `nmctl commit` until the timeout is over, then roll back
+    #[arg(long)]
+    pub no_commit: bool,
+    /// Seconds until a change that is not committed is rolled back
+    #[arg(long, value_name = "S", default_value_t = 60)]
+    pub timeout: u32,
+    /// Do not compare the network with the document afterwards
+    #[arg(long)]
+    pub no_verify: bool,
+    #[command(flatten)]
+    pub planning: Planning,
+    /// Queue behind a change that awaits commit, instead of being refused
+    #[arg(long, conflicts_with = "join")]
+    pub wait: bool,
+    /// Become part of a transaction that awaits commit
+    #[arg(long, value_name = "ID")]
+    pub join: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct Plan {
+    #[command(flatten)]
+    pub input: Files,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Exit with 2 if something would change
+    #[arg(long)]
+    pub exit_code: bool,
+    #[command(flatten)]
+    pub planning: Planning,
+}
+
+#[derive(Debug, Args)]
+pub struct Pending {
+    /// Number of the transaction; without it: the only one that awaits commit
+    pub id: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct Extend {
+    #[command(flatten)]
+    pub pending: Pending,
+    /// Seconds from now
+    #[arg(long, value_name = "S", default_value_t = 60)]
+    pub timeout: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command_line().debug_assert();
+    }
+
+    #[test]
+    fn a_document_comes_from_standard_input_unless_named() {
+        let Command::Apply(apply) = Arguments::parse_from(["nmctl", "apply"]).command else {
+            panic!("`apply` parses as another command")
+        };
+        assert_eq!(apply.input.files, [PathBuf::from("-")]);
+    }
+}

@@ -1,0 +1,267 @@
+//! The commands, one function each.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+
+use super::arguments::{self, Apply, Arguments, Command, Files, Form, OneFile, Plan, Planning, Show};
+use super::daemon::{Daemon, options, when};
+use super::document::Source;
+use super::failure::{Exit, Failure};
+use super::output::Output;
+use super::{follow, show, transactions};
+use crate::state::{self, ErrorKind, State};
+use crate::wire::{Options, Stage, TransactionId, TransactionInfo};
+
+/// Runs `nmctl` on the arguments of this process.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut output = Output::new();
+    let result = command(arguments, &mut output).and_then(|exit| output.flush().map(|()| exit));
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            // What was printed before the failure belongs before it; if it cannot be written, the
+            // failure itself is still to be told.
+            let _ = output.flush();
+            output.failure(&failure);
+            failure.exit().into()
+        }
+    }
+}
+
+fn command(arguments: Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let socket = arguments.socket.as_deref();
+    let daemon = || Daemon::connect(socket);
+    match arguments.command {
+        Command::Show(arguments) => show(daemon()?, &arguments, output)?,
+        Command::Apply(arguments) if arguments.dry_run => {
+            let Apply { input, planning, .. } = arguments;
+            let arguments = Plan { input, json: false, exit_code: false, planning };
+            return plan(daemon()?, &arguments, output);
+        }
+        Command::Apply(arguments) => apply(daemon, &arguments, output)?,
+        Command::Plan(arguments) => return plan(daemon()?, &arguments, output),
+        Command::Commit(pending) => ended(daemon()?.commit(pending.id)?, output)?,
+        Command::Rollback(pending) => taken_back(daemon()?.rollback(pending.id)?, output)?,
+        Command::Cancel { id } => taken_back(daemon()?.cancel(id)?, output)?,
+        Command::Extend(arguments::Extend { pending, timeout }) => {
+            ended(daemon()?.extend(pending.id, timeout)?, output)?;
+        }
+        Command::Status(form) => print(&daemon()?.status()?, &form, transactions::status, output)?,
+        Command::List(form) => print(&daemon()?.list()?, &form, |list| transactions::table(list), output)?,
+        Command::Log { id, form } => log(daemon()?, id, &form, output)?,
+        Command::History { limit, form } => {
+            print(&daemon()?.history(limit)?, &form, |list| transactions::table(list), output)?;
+        }
+        Command::Monitor { json } => monitor(daemon()?, json, output)?,
+        Command::Validate { input, offline: true } => validate_offline(&input, output)?,
+        Command::Validate { input, offline: false } => validate(daemon()?, &input, output)?,
+        Command::Format(input) => format(&input, output)?,
+        Command::Revert(input) => revert(daemon()?, &input, output)?,
+        Command::Schema => output.data(&pretty(&state::json_schema()))?,
+        Command::Explain { path } => explain(&path, output)?,
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut arguments::command_line(), "nmctl", &mut script);
+            output.data(&String::from_utf8_lossy(&script))?;
+        }
+        Command::Version => output.data(&format!("nmctl {}\n", env!("CARGO_PKG_VERSION")))?,
+    }
+    Ok(Exit::Done)
+}
+
+fn show(mut daemon: Daemon, arguments: &Show, output: &mut Output) -> Result<(), Failure> {
+    let state = daemon.show(options([
+        ("kernel_only", when(arguments.kernel)),
+        ("running_config_only", when(arguments.running_config)),
+        ("show_secrets", when(arguments.show_secrets)),
+    ]))?;
+    let state = match &arguments.pattern {
+        Some(pattern) => show::selected(state, pattern),
+        None => state,
+    };
+    print_state(&show::arranged(state), arguments.json, output)
+}
+
+fn apply(
+    daemon: impl Fn() -> Result<Daemon, Failure>,
+    arguments: &Apply,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    // All are read before the first is applied: a name misspelt must not stop the work half-way.
+    let sources = read(&arguments.input, output)?;
+    let mut interrupts = follow::Interrupts::take()?;
+    let mut join = arguments.join;
+    for source in &sources {
+        let mut daemon = daemon()?;
+        let mut options = planning_options(&arguments.planning);
+        options.extend(self::options([
+            ("commit", arguments.no_commit.then_some(json!(false))),
+            ("verify", arguments.no_verify.then_some(json!(false))),
+            ("timeout_s", Some(json!(arguments.timeout))),
+            ("wait", when(arguments.wait)),
+            ("join", join.map(Json::from)),
+        ]));
+        daemon.apply(&source.text, options)?;
+        let transaction = follow::to_its_end(&mut daemon, &mut interrupts, output)
+            .map_err(|failure| failure.about(source))?;
+        output.difference(&transaction.diff)?;
+        output.flush()?;
+        if arguments.no_commit && transaction.stage == Stage::AwaitingCommit {
+            join = Some(transaction.id);
+        }
+        ended(transaction, output)?;
+    }
+    Ok(())
+}
+
+fn plan(mut daemon: Daemon, arguments: &Plan, output: &mut Output) -> Result<Exit, Failure> {
+    let sources = read(&arguments.input, output)?;
+    let mut differs = false;
+    for source in &sources {
+        let plan = daemon
+            .plan(&source.text, planning_options(&arguments.planning))
+            .map_err(|failure| failure.about(source))?;
+        warnings(&plan.warnings, output);
+        differs |= !plan.changes.is_empty();
+        if arguments.json {
+            output.data(&pretty(&plan))?;
+        } else if plan.changes.is_empty() {
+            output.note("nothing to change: the network is as asked");
+        } else {
+            output.difference(&plan.diff)?;
+        }
+    }
+    Ok(if differs && arguments.exit_code { Exit::Differs } else { Exit::Done })
+}
+
+fn planning_options(planning: &Planning) -> Options {
+    options([
+        ("memory_only", when(planning.memory_only)),
+        ("override_interfaces", when(planning.override_iface)),
+    ])
+}
+
+/// Tells how a transaction stands that was to succeed.
+fn ended(transaction: TransactionInfo, output: &mut Output) -> Result<(), Failure> {
+    let transaction = follow::judged(transaction, false)?;
+    warnings(&transaction.warnings, output);
+    output.note(&transactions::outcome(&transaction));
+    Ok(())
+}
+
+/// Tells how a transaction ended that was to be taken back.
+fn taken_back(transaction: TransactionInfo, output: &mut Output) -> Result<(), Failure> {
+    if transaction.unrestored.is_empty() {
+        output.note(&transactions::outcome(&transaction));
+        return Ok(());
+    }
+    follow::judged(transaction, false).map(drop)
+}
+
+fn log(mut daemon: Daemon, id: TransactionId, form: &Form, output: &mut Output) -> Result<(), Failure> {
+    let transaction = daemon.log(id)?;
+    print(&transaction, form, transactions::full, output)?;
+    if form.json { Ok(()) } else { output.difference(&transaction.diff) }
+}
+
+fn monitor(mut daemon: Daemon, json: bool, output: &mut Output) -> Result<(), Failure> {
+    daemon.monitor()?;
+    loop {
+        let event = daemon.next_event()?;
+        let line = if json { compact(&event) } else { transactions::event(&event) };
+        output.lines(&line)?;
+        output.flush()?;
+    }
+}
+
+fn validate(mut daemon: Daemon, input: &Files, output: &mut Output) -> Result<(), Failure> {
+    for source in read(input, output)? {
+        let found = daemon.validate(&source.text).map_err(|failure| failure.about(&source))?;
+        warnings(&found, output);
+        output.note(&format!("{}: valid", source.name));
+    }
+    Ok(())
+}
+
+fn validate_offline(input: &Files, output: &mut Output) -> Result<(), Failure> {
+    for source in read(input, output)? {
+        state_of(&source, output)?;
+        output
+            .note(&format!("{}: well-formed; only nmstated knows whether this host can do it", source.name));
+    }
+    Ok(())
+}
+
+fn format(input: &OneFile, output: &mut Output) -> Result<(), Failure> {
+    let source = Source::read(&input.file, output)?;
+    let mut state = state_of(&source, output)?;
+    // What the user gave is printed back to the user.
+    state.reveal_secrets();
+    output.data(&if input.json { state.to_json_pretty() + "\n" } else { state.to_yaml() })
+}
+
+fn revert(mut daemon: Daemon, input: &OneFile, output: &mut Output) -> Result<(), Failure> {
+    let source = Source::read(&input.file, output)?;
+    let state = daemon.generate_revert(&source.text).map_err(|failure| failure.about(&source))?;
+    print_state(&state, input.json, output)
+}
+
+/// Explains the keys that a path may mean.
+fn explain(path: &str, output: &mut Output) -> Result<(), Failure> {
+    match state::explain(path) {
+        Ok(found) => {
+            let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
+            output.lines(&texts.join("\n"))
+        }
+        Err(near) => {
+            let hint = near.map_or(String::new(), |key| format!("; did you mean `{key}`?"));
+            Err(Failure::error(ErrorKind::NotFound, format!("documents have no key `{path}`{hint}")))
+        }
+    }
+}
+
+/// The state a text describes, checked without the daemon.
+fn state_of(source: &Source, output: &mut Output) -> Result<State, Failure> {
+    let (state, found) = source.document()?.state().map_err(|problems| source.wrong(problems))?;
+    warnings(&found, output);
+    Ok(state)
+}
+
+fn read(input: &Files, output: &mut Output) -> Result<Vec<Source>, Failure> {
+    input.files.iter().map(|file| Source::read(file, output)).collect()
+}
+
+fn warnings(warnings: &[impl ToString], output: &mut Output) {
+    warnings.iter().for_each(|warning| output.note(&format!("warning: {}", warning.to_string())));
+}
+
+fn print<T: Serialize>(
+    value: &T,
+    form: &Form,
+    text: impl FnOnce(&T) -> String,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    if form.json { output.data(&pretty(value)) } else { output.lines(&text(value)) }
+}
+
+fn print_state(state: &Json, json: bool, output: &mut Output) -> Result<(), Failure> {
+    if json {
+        return output.data(&pretty(state));
+    }
+    match serde_yaml::to_string(state) {
+        Ok(text) => output.data(&text),
+        Err(error) => Err(Failure::error(ErrorKind::Bug, format!("the state cannot be printed: {error}"))),
+    }
+}
+
+fn pretty(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).expect("what came as JSON can be printed as JSON") + "\n"
+}
+
+fn compact(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("what came as JSON can be printed as JSON")
+}

@@ -1,0 +1,149 @@
+//! The varlink protocol as a client speaks it: JSON objects over a stream socket, each ended by a
+//! zero byte (varlink.org, Method Call).
+//!
+//! The `varlink` crate's client looks for the end of a message from its beginning at every read,
+//! which is quadratic for an answer of many megabytes; this one looks at every byte once.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value as Json, json};
+
+/// Largest answer taken. 100,000 routes are about 20 MiB.
+const REPLY_BYTES_MAX: usize = 1 << 30;
+
+/// Most bytes of one read.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// A message from the daemon.
+#[derive(Debug, Deserialize)]
+pub struct Reply {
+    #[serde(default)]
+    pub parameters: Json,
+    /// Qualified name of the error, if it is one.
+    pub error: Option<String>,
+    /// Whether more answers to the same call follow.
+    #[serde(default)]
+    pub continues: bool,
+}
+
+/// A connection to the daemon, which carries one call at a time.
+pub struct Connection {
+    stream: UnixStream,
+    received: Vec<u8>,
+    /// How much of `received` is known to hold no zero byte.
+    scanned: usize,
+}
+
+impl Connection {
+    pub fn open(socket: &Path) -> io::Result<Self> {
+        let stream = UnixStream::connect(socket)?;
+        Ok(Self { stream, received: Vec::new(), scanned: 0 })
+    }
+
+    /// Limits every single wait for the daemon; None: no limit.
+    pub fn set_patience(&self, patience: Option<Duration>) -> io::Result<()> {
+        self.stream.set_read_timeout(patience)?;
+        self.stream.set_write_timeout(patience)
+    }
+
+    /// Sends a call. With `more`, several answers may come.
+    pub fn send(&mut self, method: &str, parameters: Map<String, Json>, more: bool) -> io::Result<()> {
+        let mut call = json!({ "method": method, "parameters": parameters });
+        if more {
+            call["more"] = true.into();
+        }
+        let mut message = serde_json::to_vec(&call)?;
+        message.push(0);
+        match self.stream.write_all(&message) {
+            // A daemon that refuses a call half-way says why before it closes.
+            Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+                Ok(())
+            }
+            written => written,
+        }
+    }
+
+    /// Waits for the next answer.
+    pub fn receive(&mut self) -> io::Result<Reply> {
+        loop {
+            if let Some(reply) = self.received_reply()? {
+                return Ok(reply);
+            }
+            self.read_some()?;
+        }
+    }
+
+    /// An answer that has arrived completely; reads nothing.
+    pub fn received_reply(&mut self) -> io::Result<Option<Reply>> {
+        let end = self.received[self.scanned..].iter().position(|byte| *byte == 0);
+        let Some(end) = end.map(|end| end + self.scanned) else {
+            self.scanned = self.received.len();
+            return Ok(None);
+        };
+        let reply = serde_json::from_slice(&self.received[..end])?;
+        self.received.drain(..=end);
+        self.scanned = 0;
+        Ok(Some(reply))
+    }
+
+    /// Takes what the socket holds; waits if it holds nothing.
+    pub fn read_some(&mut self) -> io::Result<()> {
+        if self.received.len() > REPLY_BYTES_MAX {
+            return Err(io::Error::new(ErrorKind::InvalidData, "the answer is too long"));
+        }
+        let start = self.received.len();
+        self.received.resize(start + CHUNK_BYTES, 0);
+        let count = match self.stream.read(&mut self.received[start..]) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(None),
+            Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+            read => read.map(Some),
+        };
+        self.received.truncate(start + *count.as_ref().ok().and_then(Option::as_ref).unwrap_or(&0));
+        count.map(|_| ())
+    }
+}
+
+/// To wait for it together with other things.
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (Connection, UnixStream) {
+        let (stream, other) = UnixStream::pair().expect("a pair of sockets");
+        (Connection { stream, received: Vec::new(), scanned: 0 }, other)
+    }
+
+    #[test]
+    fn answers_are_cut_at_zero_bytes_wherever_they_are_torn() {
+        let (mut connection, mut daemon) = pair();
+        let bytes = b"{\"parameters\":{\"n\":1},\"continues\":true}\0{\"error\":\"a.b.C\"}\0";
+        for cut in 1..bytes.len() {
+            daemon.write_all(&bytes[..cut]).expect("the first part is written");
+            let early = (0..cut).any(|i| bytes[i] == 0).then(|| connection.receive().expect("an answer"));
+            daemon.write_all(&bytes[cut..]).expect("the rest is written");
+            let first = early.unwrap_or_else(|| connection.receive().expect("an answer"));
+            assert_eq!((first.parameters, first.continues), (json!({"n": 1}), true));
+            let second = connection.receive().expect("a second answer");
+            assert_eq!((second.error.as_deref(), second.continues), (Some("a.b.C"), false));
+        }
+    }
+
+    #[test]
+    fn a_closed_connection_is_an_error() {
+        let (mut connection, daemon) = pair();
+        drop(daemon);
+        let error = connection.receive().expect_err("nothing can come");
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+    }
+}

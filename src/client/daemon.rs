@@ -1,0 +1,266 @@
+//! The methods of `io.nmstate.Daemon`, typed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value as Json, json};
+
+use super::connection::{Connection, Reply};
+use super::failure::Failure;
+use crate::state::ErrorKind;
+use crate::wire::{ErrorInfo, Event, Options, PlanInfo, StatusInfo, TransactionId, TransactionInfo};
+
+/// Where the daemon listens.
+const SOCKET: &str = "/run/nmstated/io.nmstate.Daemon";
+
+/// Before every method and every error of the daemon.
+const INTERFACE: &str = "io.nmstate.Daemon.";
+
+/// Longest wait for an answer that the daemon gives from memory. Everything else lasts as long as
+/// the change it waits for, and that has limits of its own in the daemon.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A daemon that answers.
+pub struct Daemon {
+    socket: PathBuf,
+    connection: Connection,
+}
+
+impl Daemon {
+    /// Connects to the socket given, or that of the environment, or the usual one.
+    pub fn connect(socket: Option<&Path>) -> Result<Self, Failure> {
+        let socket = match (socket, std::env::var_os("NMCTL_SOCKET")) {
+            (Some(socket), _) => socket.to_owned(),
+            (None, Some(socket)) if !socket.is_empty() => socket.into(),
+            (None, _) => SOCKET.into(),
+        };
+        Self::connect_to(socket)
+    }
+
+    fn connect_to(socket: PathBuf) -> Result<Self, Failure> {
+        match Connection::open(&socket) {
+            Ok(connection) => Ok(Self { socket, connection }),
+            Err(error) => Err(Failure::unreachable(&socket, &error)),
+        }
+    }
+
+    /// A second connection, to act while the first one is busy.
+    pub fn again(&self) -> Result<Self, Failure> {
+        Self::connect_to(self.socket.clone())
+    }
+
+    pub fn show(&mut self, options: Options) -> Result<Json, Failure> {
+        self.ask("Show", json!({ "options": options }), "state")
+    }
+
+    pub fn plan(&mut self, document: &str, options: Options) -> Result<PlanInfo, Failure> {
+        self.ask("Plan", json!({ "document": document, "options": options }), "plan")
+    }
+
+    pub fn validate(&mut self, document: &str) -> Result<Vec<String>, Failure> {
+        self.ask("Validate", json!({ "document": document }), "warnings")
+    }
+
+    pub fn generate_revert(&mut self, document: &str) -> Result<Json, Failure> {
+        self.ask("GenerateRevert", json!({ "document": document }), "state")
+    }
+
+    pub fn status(&mut self) -> Result<StatusInfo, Failure> {
+        self.ask("GetStatus", json!({}), "status")
+    }
+
+    pub fn list(&mut self) -> Result<Vec<TransactionInfo>, Failure> {
+        self.ask("List", json!({}), "transactions")
+    }
+
+    pub fn log(&mut self, id: TransactionId) -> Result<TransactionInfo, Failure> {
+        self.ask("Log", json!({ "id": id }), "transaction")
+    }
+
+    pub fn history(&mut self, limit: u32) -> Result<Vec<TransactionInfo>, Failure> {
+        self.ask("History", json!({ "limit": limit }), "transactions")
+    }
+
+    pub fn extend(&mut self, id: Option<TransactionId>, seconds: u32) -> Result<TransactionInfo, Failure> {
+        self.ask("Extend", json!({ "id": id, "seconds": seconds }), "transaction")
+    }
+
+    pub fn commit(&mut self, id: Option<TransactionId>) -> Result<TransactionInfo, Failure> {
+        self.act("Commit", json!({ "id": id }))
+    }
+
+    pub fn rollback(&mut self, id: Option<TransactionId>) -> Result<TransactionInfo, Failure> {
+        self.act("Rollback", json!({ "id": id }))
+    }
+
+    pub fn cancel(&mut self, id: TransactionId) -> Result<TransactionInfo, Failure> {
+        self.act("Cancel", json!({ "id": id }))
+    }
+
+    /// Asks for the end of a transaction, without waiting for it.
+    pub fn start_cancel(&mut self, id: TransactionId) -> Result<(), Failure> {
+        self.call("Cancel", json!({ "id": id }), false, None)
+    }
+
+    /// Starts to apply a document; its steps come from [`Daemon::arrived_step`].
+    pub fn apply(&mut self, document: &str, options: Options) -> Result<(), Failure> {
+        self.call("Apply", json!({ "document": document, "options": options }), true, None)
+    }
+
+    /// A step of an apply that has arrived, without waiting for one; false: the last.
+    pub fn arrived_step(&mut self) -> Result<Option<(TransactionInfo, bool)>, Failure> {
+        let reply = self.connection.received_reply().map_err(|error| self.lost(&error))?;
+        reply.map(|reply| self.step(reply)).transpose()
+    }
+
+    /// Takes what the socket holds.
+    pub fn read_some(&mut self) -> Result<(), Failure> {
+        self.connection.read_some().map_err(|error| self.lost(&error))
+    }
+
+    /// To wait for steps together with other things.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Starts to watch; what happens comes from [`Daemon::next_event`].
+    pub fn monitor(&mut self) -> Result<(), Failure> {
+        self.call("Monitor", json!({}), true, None)
+    }
+
+    pub fn next_event(&mut self) -> Result<Event, Failure> {
+        let reply = self.receive()?;
+        self.field(reply, "event")
+    }
+
+    /// A call answered from memory.
+    fn ask<T: DeserializeOwned>(&mut self, method: &str, parameters: Json, key: &str) -> Result<T, Failure> {
+        self.call(method, parameters, false, Some(PATIENCE))?;
+        let reply = self.receive()?;
+        self.field(reply, key)
+    }
+
+    /// A call answered when a change has come to its end.
+    fn act(&mut self, method: &str, parameters: Json) -> Result<TransactionInfo, Failure> {
+        self.call(method, parameters, false, None)?;
+        let reply = self.receive()?;
+        self.field(reply, "transaction")
+    }
+
+    /// Sends a call; parameters that are null are not mentioned.
+    fn call(
+        &mut self,
+        method: &str,
+        parameters: Json,
+        more: bool,
+        patience: Option<Duration>,
+    ) -> Result<(), Failure> {
+        let Json::Object(mut parameters) = parameters else {
+            unreachable!("parameters are written as objects above")
+        };
+        parameters.retain(|_, value| !value.is_null());
+        self.connection
+            .set_patience(patience)
+            .and_then(|()| self.connection.send(&format!("{INTERFACE}{method}"), parameters, more))
+            .map_err(|error| self.lost(&error))
+    }
+
+    fn receive(&mut self) -> Result<Reply, Failure> {
+        self.connection.receive().map_err(|error| self.lost(&error))
+    }
+
+    fn step(&self, reply: Reply) -> Result<(TransactionInfo, bool), Failure> {
+        let continues = reply.continues;
+        Ok((self.field(reply, "transaction")?, continues))
+    }
+
+    /// One output parameter of a method, or the error that came instead.
+    fn field<T: DeserializeOwned>(&self, reply: Reply, key: &str) -> Result<T, Failure> {
+        if let Some(name) = reply.error {
+            return Err(refusal(&name, reply.parameters));
+        }
+        let Json::Object(mut parameters) = reply.parameters else {
+            return Err(self.lost(&not_understood(key)));
+        };
+        let value = parameters.remove(key).ok_or_else(|| self.lost(&not_understood(key)))?;
+        serde_json::from_value(value).map_err(|error| self.lost(&error.into()))
+    }
+
+    fn lost(&self, error: &io::Error) -> Failure {
+        Failure::lost(&self.socket, error)
+    }
+}
+
+fn not_understood(key: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("the answer has no `{key}`"))
+}
+
+/// What an error reply says.
+fn refusal(name: &str, parameters: Json) -> Failure {
+    #[derive(Deserialize)]
+    struct Parameters {
+        #[serde(flatten)]
+        error: ErrorInfo,
+        transaction: Option<TransactionId>,
+    }
+    if let Ok(Parameters { error, transaction }) = serde_json::from_value(parameters.clone()) {
+        return Failure::Refused { error: Box::new(error), transaction, document: None };
+    }
+    // An error of the protocol itself (org.varlink.service): its parameters name the culprit.
+    let culprit = match &parameters {
+        Json::Object(map) => map.values().filter_map(Json::as_str).collect::<Vec<_>>().join(", "),
+        _ => String::new(),
+    };
+    let short = name.rsplit('.').next().unwrap_or(name);
+    let message = match (short, culprit.as_str()) {
+        ("MethodNotFound", culprit) => {
+            format!("the daemon has no method `{culprit}`; is it older than nmctl?")
+        }
+        ("InvalidParameter", culprit) => format!("the daemon does not take the parameter `{culprit}`"),
+        (_, "") => format!("the daemon answered `{name}`"),
+        (_, culprit) => format!("the daemon answered `{name}`: {culprit}"),
+    };
+    let kind = match short {
+        "PermissionDenied" => ErrorKind::PermissionError,
+        _ => ErrorKind::NotImplementedError,
+    };
+    Failure::error(kind, message)
+}
+
+/// A dictionary of options, of those that are not at their defaults.
+pub fn options<const N: usize>(options: [(&str, Option<Json>); N]) -> Options {
+    options.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect::<Map<_, _>>()
+}
+
+/// The value of an option that is a switch.
+pub fn when(on: bool) -> Option<Json> {
+    on.then_some(Json::Bool(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_the_protocol_is_told_in_words() {
+        let failure = refusal("org.varlink.service.MethodNotFound", json!({ "method": "x.y.Fly" }));
+        let Failure::Refused { error, .. } = failure else { panic!("{failure:?}") };
+        assert_eq!(error.kind, "NotImplementedError");
+        assert_eq!(error.message, "the daemon has no method `x.y.Fly`; is it older than nmctl?");
+    }
+
+    #[test]
+    fn a_refusal_keeps_place_and_transaction() {
+        let failure = refusal(
+            "io.nmstate.Daemon.VerificationError",
+            json!({"kind": "VerificationError", "message": "m", "path": "interfaces[0].mtu", "line": 3, "column": 5,
+                "transaction": 7}),
+        );
+        let Failure::Refused { error, transaction, .. } = failure else { panic!("{failure:?}") };
+        assert_eq!((error.line, error.column, transaction), (Some(3), Some(5), Some(7)));
+        assert_eq!(error.path, "interfaces[0].mtu");
+    }
+}

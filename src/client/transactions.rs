@@ -1,0 +1,214 @@
+//! Transactions, events and the daemon's condition as text for people.
+
+use std::fmt::Write;
+
+use crate::wire::{Event, Stage, StatusInfo, TransactionInfo};
+
+/// The word for a stage, as on the wire.
+pub fn word(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Queued => "queued",
+        Stage::Planning => "planning",
+        Stage::Applying => "applying",
+        Stage::Verifying => "verifying",
+        Stage::Probing => "probing",
+        Stage::AwaitingCommit => "awaiting-commit",
+        Stage::Committing => "committing",
+        Stage::RollingBack => "rolling-back",
+        Stage::Committed => "committed",
+        Stage::Unchanged => "unchanged",
+        Stage::RolledBack => "rolled-back",
+        Stage::Failed => "failed",
+        Stage::Cancelled => "cancelled",
+    }
+}
+
+/// One line: where a transaction is.
+pub fn step(transaction: &TransactionInfo) -> String {
+    let mut line = format!("transaction {}: {}", transaction.id, word(transaction.stage));
+    if let Some(progress) = &transaction.progress {
+        let _ = write!(line, " {}/{}: ", progress.n, progress.of);
+        if let Some(interface) = &progress.interface {
+            let _ = write!(line, "{interface}: ");
+        }
+        line += &progress.text;
+    }
+    if let Some(seconds) = transaction.seconds_left {
+        let _ = write!(line, ", {seconds} s left");
+    }
+    line
+}
+
+/// How a transaction that needs nothing more from this command stands.
+pub fn outcome(transaction: &TransactionInfo) -> String {
+    let id = transaction.id;
+    match transaction.stage {
+        Stage::Unchanged => "nothing to change: the network is as asked".to_owned(),
+        Stage::AwaitingCommit => {
+            let deadline = transaction.seconds_left.map_or(String::new(), |s| format!(" in {s} s"));
+            format!(
+                "transaction {id} awaits commit: it is rolled back{deadline} unless `nmctl commit {id}` keeps it"
+            )
+        }
+        stage => format!("transaction {id} {}", word(stage).replace('-', " ")),
+    }
+}
+
+/// A table of transactions.
+pub fn table(transactions: &[TransactionInfo]) -> String {
+    let mut rows = vec![["ID", "CREATED", "OWNER", "STAGE", "DETAIL"].map(str::to_owned)];
+    for transaction in transactions {
+        let detail = match (&transaction.error, transaction.seconds_left, &transaction.progress) {
+            (Some(error), ..) => format!("{}: {}", error.kind, error.message),
+            (None, Some(seconds), _) => format!("rolled back in {seconds} s unless committed"),
+            (None, None, Some(progress)) => format!("{}/{} {}", progress.n, progress.of, progress.text),
+            (None, None, None) => String::new(),
+        };
+        let owner = format!("uid {} ({})", transaction.owner.uid, transaction.owner.via);
+        let stage = word(transaction.stage).to_owned();
+        rows.push([transaction.id.to_string(), time(transaction.created), owner, stage, detail]);
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 5] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in &rows {
+        let cells: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
+    }
+    text
+}
+
+/// Everything about one transaction, without its difference.
+pub fn full(transaction: &TransactionInfo) -> String {
+    let mut text = format!("transaction {}: {}\n", transaction.id, word(transaction.stage));
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:10} {value}");
+    };
+    let owner = &transaction.owner;
+    let pid = owner.pid.map_or(String::new(), |pid| format!(", process {pid}"));
+    line("owner", &format!("uid {}{pid}, by {}", owner.uid, owner.via));
+    line("created", &time(transaction.created));
+    if let Some(ended) = transaction.ended {
+        line("ended", &time(ended));
+    }
+    if let Some(progress) = &transaction.progress {
+        line("step", &format!("{} of {}: {}", progress.n, progress.of, progress.text));
+    }
+    if let Some(seconds) = transaction.seconds_left {
+        line("deadline", &format!("rolled back in {seconds} s unless committed"));
+    }
+    for error in transaction.error.iter().flat_map(|error| std::iter::once(error).chain(&error.more)) {
+        let place = if error.path.is_empty() { String::new() } else { format!("{}: ", error.path) };
+        line("error", &format!("{}: {place}{}", error.kind, error.message));
+    }
+    transaction.warnings.iter().for_each(|warning| line("warning", warning));
+    transaction.unrestored.iter().for_each(|item| line("unrestored", item));
+    text
+}
+
+/// The daemon at a glance.
+pub fn status(status: &StatusInfo) -> String {
+    let mut text = format!("nmstated {}\n", status.version);
+    let _ = writeln!(text, "backend    {} ({})", status.backend, status.backend_reason);
+    let _ = writeln!(text, "revision   {}", status.revision);
+    let _ = writeln!(text, "queued     {}", status.queued);
+    status.transactions.iter().for_each(|transaction| {
+        let _ = writeln!(text, "{}", step(transaction));
+    });
+    status.alerts.iter().for_each(|alert| {
+        let _ = writeln!(text, "alert      {alert}");
+    });
+    text
+}
+
+/// One line: what happened.
+pub fn event(event: &Event) -> String {
+    match event {
+        Event::Transaction { transaction } => step(transaction),
+        Event::Network { revision } => format!("network: revision {revision}"),
+        Event::Lost { count } => format!("lost {count} events: this reader is too slow"),
+    }
+}
+
+/// Seconds since 1970 as date and time in UTC.
+fn time(seconds: u64) -> String {
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Days are counted in eras of 400 years, which all have the same length, from 1 March of year 0,
+    // so that a leap day is the last of its year.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Owner, ProgressInfo};
+
+    fn transaction(stage: Stage) -> TransactionInfo {
+        TransactionInfo {
+            id: 7,
+            owner: Owner { uid: 0, pid: Some(12), via: "varlink".into() },
+            stage,
+            created: 951_782_399,
+            ended: None,
+            progress: None,
+            seconds_left: None,
+            error: None,
+            unrestored: Vec::new(),
+            warnings: Vec::new(),
+            diff: String::new(),
+        }
+    }
+
+    #[test]
+    fn dates_are_those_of_date_1() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_709_251_199, "2024-02-29T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(time(seconds), expected);
+        }
+    }
+
+    #[test]
+    fn stages_have_the_words_of_the_wire() {
+        for n in
+            [Stage::Queued, Stage::AwaitingCommit, Stage::RollingBack, Stage::RolledBack, Stage::Cancelled]
+        {
+            assert_eq!(serde_json::to_value(n).expect("a stage is a word"), word(n));
+        }
+    }
+
+    #[test]
+    fn a_step_and_a_table_tell_where_a_transaction_is() {
+        let progress = ProgressInfo { n: 2, of: 5, interface: Some("eth1".into()), text: "set mtu".into() };
+        let applying = TransactionInfo { progress: Some(progress), ..transaction(Stage::Applying) };
+        assert_eq!(step(&applying), "transaction 7: applying 2/5: eth1: set mtu");
+        assert_eq!(
+            table(&[applying]),
+            "ID  CREATED               OWNER            STAGE     DETAIL\n\
+             7   2000-02-28T23:59:59Z  uid 0 (varlink)  applying  2/5 set mtu\n"
+        );
+    }
+
+    #[test]
+    fn an_uncommitted_change_says_how_to_keep_it() {
+        let awaiting = TransactionInfo { seconds_left: Some(60), ..transaction(Stage::AwaitingCommit) };
+        assert_eq!(
+            outcome(&awaiting),
+            "transaction 7 awaits commit: it is rolled back in 60 s unless `nmctl commit 7` keeps it"
+        );
+    }
+}
