@@ -82,9 +82,11 @@ pub enum Reason {
     PortOf(String),
     /// It stops being a port of that controller.
     DetachedFrom(String),
+    /// That interface becomes or stops being its port.
+    ControllerOf(String),
     /// It is the other end of that veth.
     PeerOf(String),
-    /// The interface that carries it is removed.
+    /// The interface that carries it is removed, or made again.
     ParentRemoved(String),
     /// It goes through that interface, which is removed or loses the address family.
     InterfaceGone(String),
@@ -114,6 +116,9 @@ pub struct InterfaceChange {
     pub action: Action,
     #[serde(flatten)]
     pub reason: Reason,
+    /// Something changes that cannot change in place: it is removed and made again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rebuild: bool,
     /// The whole interface as it is; None when it is added.
     #[serde(skip)]
     pub before: Option<Interface>,

@@ -30,7 +30,7 @@ impl Key {
 }
 
 /// One interface: now, asked, then.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Member {
     /// Where it stands in the client's document, when it stands there.
     pub position: Option<usize>,

@@ -3,12 +3,27 @@
 //! `plan(desired, current)` = resolve names → merge with current → validate → diff → order.
 
 mod change;
+mod changes;
+mod diff;
+mod expected;
 mod interfaces;
+mod lineage;
+mod merge;
 mod names;
+mod normal;
+mod order;
+mod planner;
+mod ports;
+mod relations;
+mod report;
+mod resolve;
+mod validate;
 
 pub use change::{
     Action, Capabilities, Change, DnsChange, FieldChange, HostnameChange, InterfaceChange, Options, Plan,
     Reason, RouteChange, RuleChange,
 };
+pub use diff::Unmentioned;
 pub use interfaces::{Key, Member, Merged, family};
 pub use names::{NameMatch, Names};
+pub use planner::plan;

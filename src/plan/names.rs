@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Key;
 use crate::state::{Identifier, Interface};
 
 /// What a name stands for.
@@ -40,11 +41,11 @@ impl Names {
         asked: impl Iterator<Item = &'a Interface>,
     ) -> Self {
         let mut names = Self::default();
-        for interface in now.filter(|interface| !interface.kind().is_userspace()) {
+        for interface in now.filter(|interface| Key::of(interface).userspace.is_none()) {
             names.kernel.insert(interface.name.clone());
             names.add_others(interface);
         }
-        for interface in asked.filter(|interface| !interface.kind().is_userspace()) {
+        for interface in asked.filter(|interface| Key::of(interface).userspace.is_none()) {
             if interface.is_up() && interface.identifier != Some(Identifier::MacAddress) {
                 names.kernel.insert(interface.name.clone());
             }

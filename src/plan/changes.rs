@@ -1,0 +1,212 @@
+//! From what each interface is and shall be to changes, in the order of their execution.
+//!
+//! Interfaces that go come first, those that rest on others before what they rest on. Then the
+//! others in the order of [`super::order`]: controllers and parents before ports and children.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::diff::differences;
+use super::order::{Circle, Depths};
+use super::relations::{base, ports, retain_ports};
+use super::report::Report;
+use super::{Action, InterfaceChange, Key, Member, Merged, Reason, Unmentioned};
+use crate::state::{Interface, InterfaceType, MacVlanMode};
+
+/// Everything that differs, by key.
+pub fn interface_changes(merged: &Merged, unmentioned: Unmentioned, profiles: bool) -> Vec<InterfaceChange> {
+    let mut changes: BTreeMap<&Key, InterfaceChange> = BTreeMap::new();
+    for (key, member) in &merged.members {
+        let Some(reason) = member.reason.as_ref().filter(|_| !member.ignored) else { continue };
+        if let Some(change) = change(key, member, reason, unmentioned, profiles) {
+            changes.insert(key, change);
+        }
+    }
+    rebuild_dependents(merged, &mut changes);
+    changes.into_values().collect()
+}
+
+fn change(
+    key: &Key,
+    member: &Member,
+    reason: &Reason,
+    unmentioned: Unmentioned,
+    profiles: bool,
+) -> Option<InterfaceChange> {
+    let (before, after) = (&member.current, &member.target);
+    let action = match (before, after) {
+        (None, None) => return None,
+        (None, Some(_)) => Action::Add,
+        (Some(_), None) => Action::Remove,
+        (Some(_), Some(_)) => Action::Modify,
+    };
+    let fields = match action {
+        Action::Remove => Vec::new(),
+        Action::Add | Action::Modify => differences(before.as_ref(), after.as_ref(), unmentioned, profiles),
+    };
+    if action == Action::Modify && fields.is_empty() {
+        return None;
+    }
+    let rebuild = match (before, after) {
+        (Some(before), Some(after)) => must_be_made_again(before, after),
+        _ => false,
+    };
+    Some(InterfaceChange {
+        name: key.name.clone(),
+        kind: member.kind().clone(),
+        action,
+        reason: reason.clone(),
+        rebuild,
+        before: before.clone(),
+        after: after.clone(),
+        fields,
+    })
+}
+
+/// Whether the kernel cannot go from one to the other in place (`*_changelink` of the drivers in
+/// drivers/net and net): the interface has to be deleted and made again.
+fn must_be_made_again(before: &Interface, after: &Interface) -> bool {
+    macro_rules! differ {
+        ($section:ident: $($key:ident),*) => {
+            match (&before.$section, &after.$section) {
+                (Some(before), Some(after)) => {
+                    $( (after.$key != before.$key && !nothing(&after.$key)) )||*
+                }
+                _ => false,
+            }
+        };
+    }
+    match after.kind() {
+        InterfaceType::Vlan => differ!(vlan: base_iface, id) || vlan_protocol(before) != vlan_protocol(after),
+        InterfaceType::Vxlan => differ!(vxlan: base_iface, id, destination_port, local, remote),
+        InterfaceType::Vrf => differ!(vrf: route_table_id),
+        InterfaceType::Hsr => differ!(hsr: port1, port2, interlink, multicast_spec, protocol),
+        InterfaceType::Macsec => differ!(macsec: base_iface, port),
+        InterfaceType::Ipvlan => differ!(ipvlan: base_iface),
+        InterfaceType::IpTunnel => differ!(ip_tunnel: mode),
+        InterfaceType::Infiniband => differ!(infiniband: base_iface, pkey),
+        InterfaceType::Veth | InterfaceType::Ethernet => differ!(veth: peer),
+        InterfaceType::MacVlan => differ!(mac_vlan: base_iface) || passthru_differs(before, after),
+        InterfaceType::MacVtap => differ!(mac_vtap: base_iface) || passthru_differs(before, after),
+        _ => false,
+    }
+}
+
+/// A missing key asks for nothing.
+fn nothing<T: serde::Serialize>(value: &T) -> bool {
+    serde_json::to_value(value).is_ok_and(|value| value.is_null())
+}
+
+fn vlan_protocol(interface: &Interface) -> crate::state::VlanProtocol {
+    let given = interface.vlan.as_ref().and_then(|vlan| vlan.protocol);
+    given.unwrap_or(crate::state::VlanProtocol::Ieee8021Q)
+}
+
+/// The mode `passthru` is neither entered nor left in place (drivers/net/macvlan.c).
+fn passthru_differs(before: &Interface, after: &Interface) -> bool {
+    let is_passthru = |interface: &Interface| {
+        let own = interface.mac_vlan.as_ref().or(interface.mac_vtap.as_ref());
+        own.is_some_and(|own| own.mode == MacVlanMode::Passthru)
+    };
+    is_passthru(before) != is_passthru(after)
+}
+
+/// What an interface that is made again takes along: the kernel deletes its children with it and
+/// releases its ports, and its own controller forgets the settings of the port.
+fn rebuild_dependents<'a>(merged: &'a Merged, changes: &mut BTreeMap<&'a Key, InterfaceChange>) {
+    let mut queue: Vec<(String, bool)> = changes
+        .values()
+        .filter(|change| change.rebuild)
+        .map(|change| (change.name.clone(), change.kind.is_controller()))
+        .collect();
+    if queue.is_empty() {
+        return;
+    }
+    let mut children: BTreeMap<&str, Vec<&Key>> = BTreeMap::new();
+    let mut members_of: BTreeMap<&str, Vec<&Key>> = BTreeMap::new();
+    for (key, member) in &merged.members {
+        let (Some(now), Some(target)) = (&member.current, &member.target) else { continue };
+        if let Some(base) = base(now).filter(|_| *now.kind() != InterfaceType::IpTunnel) {
+            children.entry(base).or_default().push(key);
+        }
+        let stays = now.controller.is_some() && now.controller == target.controller;
+        if let Some(controller) = now.controller.as_deref().filter(|name| stays && !name.is_empty()) {
+            members_of.entry(controller).or_default().push(key);
+        }
+    }
+    let mut seen: BTreeSet<String> = queue.iter().map(|(name, _)| name.clone()).collect();
+    while let Some((name, is_controller)) = queue.pop() {
+        for key in children.get(name.as_str()).into_iter().flatten() {
+            if seen.insert(key.name.clone()) {
+                let member = &merged.members[*key];
+                let change = entry(changes, key, member, Reason::ParentRemoved(name.clone()));
+                change.rebuild = true;
+                queue.push((key.name.clone(), member.kind().is_controller()));
+            }
+        }
+        for key in members_of.get(name.as_str()).into_iter().flatten().filter(|_| is_controller) {
+            // It stands alone when its turn comes.
+            let change = entry(changes, key, &merged.members[*key], Reason::PortOf(name.clone()));
+            if let Some(before) = &mut change.before {
+                before.controller = None;
+            }
+        }
+        let controller =
+            merged.kernel(&name).and_then(|member| member.current.as_ref()?.controller.as_deref());
+        let controller = controller.map(Key::kernel).and_then(|key| merged.members.get_key_value(&key));
+        if let Some((key, member)) = controller
+            && member.target.as_ref().and_then(ports).is_some_and(|ports| ports.contains(&name.as_str()))
+        {
+            let change = entry(changes, key, member, Reason::ControllerOf(name.clone()));
+            if let Some(before) = &mut change.before {
+                retain_ports(before, |port| port != name);
+            }
+        }
+    }
+}
+
+/// The change of an interface, made if there was none.
+fn entry<'c, 'a>(
+    changes: &'c mut BTreeMap<&'a Key, InterfaceChange>,
+    key: &'a Key,
+    member: &Member,
+    reason: Reason,
+) -> &'c mut InterfaceChange {
+    changes.entry(key).or_insert_with(|| InterfaceChange {
+        name: key.name.clone(),
+        kind: member.kind().clone(),
+        action: Action::Modify,
+        reason,
+        rebuild: false,
+        before: member.current.clone(),
+        after: member.target.clone(),
+        fields: Vec::new(),
+    })
+}
+
+/// The changes in the order of their execution. A circle is a problem (V9).
+pub fn in_order(merged: &Merged, changes: Vec<InterfaceChange>, report: &mut Report) -> Vec<InterfaceChange> {
+    let (gone, stay): (Vec<_>, Vec<_>) =
+        changes.into_iter().partition(|change| change.action == Action::Remove);
+    let now = merged.members.values().filter_map(|member| member.current.as_ref());
+    let then = merged.members.values().filter_map(|member| member.target.as_ref());
+    // What is there is there: a circle in it (two veths as base of each other's children, say)
+    // only means that no order of removal is better than another.
+    let now = Depths::new(now).unwrap_or_default();
+    let then = match Depths::new(then) {
+        Ok(depths) => depths,
+        Err(Circle(names)) => {
+            let member = names.first().and_then(|name| merged.kernel(name));
+            let path = member.map_or_else(|| Member::default().path(), Member::path);
+            report.invalid(path, format!("rests on itself: {}", names.join(" on ")));
+            Depths::default()
+        }
+    };
+    let depth = |depths: &Depths<'_>, interface: &Option<Interface>| {
+        interface.as_ref().map_or(0, |interface| depths.of(interface))
+    };
+    let mut gone: Vec<_> = gone.into_iter().map(|change| (depth(&now, &change.before), change)).collect();
+    gone.sort_by(|(a, one), (b, other)| b.cmp(a).then_with(|| one.name.cmp(&other.name)));
+    let mut stay: Vec<_> = stay.into_iter().map(|change| (depth(&then, &change.after), change)).collect();
+    stay.sort_by(|(a, one), (b, other)| a.cmp(b).then_with(|| one.name.cmp(&other.name)));
+    gone.into_iter().chain(stay).map(|(_, change)| change).collect()
+}
