@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::diff::differences;
 use super::order::{Circle, Depths};
-use super::relations::{base, ports, retain_ports};
+use super::relations::{base, ports, retain_ports, same_kind};
 use super::report::Report;
-use super::{Action, InterfaceChange, Key, Member, Merged, Reason, Unmentioned};
+use super::{Action, FieldChange, InterfaceChange, Key, Member, Merged, Reason, Unmentioned};
 use crate::state::{Interface, InterfaceType, MacVlanMode};
 
 /// Everything that differs, by key.
@@ -47,7 +47,7 @@ fn change(
         return None;
     }
     let rebuild = match (before, after) {
-        (Some(before), Some(after)) => must_be_made_again(before, after),
+        (Some(before), Some(after)) => must_be_made_again(before, after, &fields),
         _ => false,
     };
     Some(InterfaceChange {
@@ -62,43 +62,36 @@ fn change(
     })
 }
 
-/// Whether the kernel cannot go from one to the other in place (`*_changelink` of the drivers in
+/// Keys that the kernel cannot change in place (the `*_changelink` functions of the drivers in
 /// drivers/net and net): the interface has to be deleted and made again.
-fn must_be_made_again(before: &Interface, after: &Interface) -> bool {
-    macro_rules! differ {
-        ($section:ident: $($key:ident),*) => {
-            match (&before.$section, &after.$section) {
-                (Some(before), Some(after)) => {
-                    $( (after.$key != before.$key && !nothing(&after.$key)) )||*
-                }
-                _ => false,
-            }
-        };
-    }
-    match after.kind() {
-        InterfaceType::Vlan => differ!(vlan: base_iface, id) || vlan_protocol(before) != vlan_protocol(after),
-        InterfaceType::Vxlan => differ!(vxlan: base_iface, id, destination_port, local, remote),
-        InterfaceType::Vrf => differ!(vrf: route_table_id),
-        InterfaceType::Hsr => differ!(hsr: port1, port2, interlink, multicast_spec, protocol),
-        InterfaceType::Macsec => differ!(macsec: base_iface, port),
-        InterfaceType::Ipvlan => differ!(ipvlan: base_iface),
-        InterfaceType::IpTunnel => differ!(ip_tunnel: mode),
-        InterfaceType::Infiniband => differ!(infiniband: base_iface, pkey),
-        InterfaceType::Veth | InterfaceType::Ethernet => differ!(veth: peer),
-        InterfaceType::MacVlan => differ!(mac_vlan: base_iface) || passthru_differs(before, after),
-        InterfaceType::MacVtap => differ!(mac_vtap: base_iface) || passthru_differs(before, after),
-        _ => false,
+fn fixed_keys(kind: &InterfaceType) -> &'static [&'static str] {
+    match kind {
+        InterfaceType::Hsr => &["hsr"],
+        InterfaceType::Infiniband => &["infiniband.base-iface", "infiniband.pkey"],
+        InterfaceType::IpTunnel => &["ip-tunnel.mode"],
+        InterfaceType::Ipvlan => &["ipvlan.base-iface"],
+        InterfaceType::MacVlan => &["mac-vlan.base-iface"],
+        InterfaceType::MacVtap => &["mac-vtap.base-iface"],
+        InterfaceType::Macsec => &["macsec.base-iface", "macsec.port"],
+        InterfaceType::Veth => &["veth.peer"],
+        InterfaceType::Vlan => &["vlan.base-iface", "vlan.id", "vlan.protocol"],
+        InterfaceType::Vrf => &["vrf.route-table-id"],
+        InterfaceType::Vxlan => {
+            &["vxlan.base-iface", "vxlan.id", "vxlan.local", "vxlan.remote", "vxlan.destination-port"]
+        }
+        _ => &[],
     }
 }
 
-/// A missing key asks for nothing.
-fn nothing<T: serde::Serialize>(value: &T) -> bool {
-    serde_json::to_value(value).is_ok_and(|value| value.is_null())
-}
-
-fn vlan_protocol(interface: &Interface) -> crate::state::VlanProtocol {
-    let given = interface.vlan.as_ref().and_then(|vlan| vlan.protocol);
-    given.unwrap_or(crate::state::VlanProtocol::Ieee8021Q)
+fn must_be_made_again(before: &Interface, after: &Interface, fields: &[FieldChange]) -> bool {
+    let fixed = fixed_keys(after.kind());
+    let is_fixed = |field: &FieldChange| {
+        let path = field.path.to_string();
+        fixed
+            .iter()
+            .any(|key| path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    };
+    !same_kind(before.kind(), after.kind()) || passthru_differs(before, after) || fields.iter().any(is_fixed)
 }
 
 /// The mode `passthru` is neither entered nor left in place (drivers/net/macvlan.c).

@@ -17,6 +17,7 @@ mod ports;
 mod relations;
 mod report;
 mod resolve;
+mod restore;
 mod validate;
 
 pub use change::{
@@ -27,3 +28,4 @@ pub use diff::Unmentioned;
 pub use interfaces::{Key, Member, Merged, family};
 pub use names::{NameMatch, Names};
 pub use planner::plan;
+pub use restore::restore;
