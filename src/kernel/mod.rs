@@ -1,3 +1,4 @@
 //! The kernel: netlink codec and the live mirror of its network state.
 
+pub mod mirror;
 pub mod netlink;

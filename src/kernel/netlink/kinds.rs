@@ -8,46 +8,6 @@
 use super::attr::{Attr, Attrs, Be16, Be32, Hardware, Value, Writer};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Declares a struct of optional attributes. Those under `shown` are never written: the kernel
-/// ignores or refuses them.
-macro_rules! attributes {
-    (
-        $(#[$about:meta])*
-        $name:ident {
-            $($(#[$note:meta])* $field:ident: $type:ty = $number:literal,)*
-        }
-        $(shown { $($(#[$shown_note:meta])* $shown:ident: $shown_type:ty = $shown_number:literal,)* })?
-    ) => {
-        $(#[$about])*
-        #[derive(Clone, Debug, Default, PartialEq, Eq)]
-        pub struct $name {
-            $($(#[$note])* pub $field: Option<$type>,)*
-            $($($(#[$shown_note])* pub $shown: Option<$shown_type>,)*)?
-        }
-
-        impl $name {
-            /// Reads what is there; unknown attributes and odd lengths are left out.
-            pub fn read(attrs: Attrs<'_>) -> Self {
-                let mut read = Self::default();
-                for attr in attrs {
-                    match attr.kind {
-                        $($number => read.$field = attr.get(),)*
-                        $($($shown_number => read.$shown = attr.get(),)*)?
-                        _ => {}
-                    }
-                }
-                read
-            }
-
-            /// Writes what is set.
-            pub fn write(&self, writer: &mut Writer<'_>) {
-                let Self { $($field,)* $($($shown: _,)*)? } = self;
-                $(writer.put_some($number, $field.as_ref());)*
-            }
-        }
-    };
-}
-
 /// Declares the kinds: the kernel's name, and the struct of its attributes.
 macro_rules! kinds {
     ($($(#[$about:meta])* $kernel:literal => $variant:ident($struct:ident),)*) => {

@@ -16,9 +16,15 @@
 //! | `socket` | a connection (requests, batches, dumps) and a subscription (notifications) |
 //! | `generic` | generic netlink: families by name |
 //! | `kinds` | the attributes of every link kind |
+//! | `ethtool` | device settings, over generic netlink |
+//! | `table` | the macro that declares attributes |
 //! | `uapi` | numbers of the kernel's interface that libc does not carry |
 
+#[macro_use]
+mod table;
+
 mod attr;
+pub mod ethtool;
 mod generic;
 pub mod kinds;
 mod message;

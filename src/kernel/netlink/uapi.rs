@@ -116,3 +116,9 @@ pub mod route {
     pub const RT_TABLE_LOCAL: u32 = 255;
     pub const RTNH_F_ONLINK: u32 = 4;
 }
+
+/// linux/if_bridge.h, linux/rtnetlink.h: VLANs of bridges as objects of their own.
+pub mod bridge_vlan {
+    pub const RTM_NEWVLAN: u16 = 112;
+    pub const RTM_DELVLAN: u16 = 113;
+}
