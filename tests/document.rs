@@ -179,6 +179,30 @@ fn costly_texts_are_refused_soon() {
 }
 
 #[test]
+fn a_hundred_thousand_routes_are_read_and_printed_soon() {
+    let route = |i: u32| {
+        let [_, a, b, c] = i.to_be_bytes();
+        format!(
+            "  - destination: 10.{a}.{b}.{c}/32\n    next-hop-interface: eth1\n    next-hop-address: 192.0.2.1\n    \
+             metric: 100\n    table-id: 254\n"
+        )
+    };
+    let text: String = "routes:\n  config:\n"
+        .chars()
+        .chain((0..100_000).flat_map(|i| route(i).chars().collect::<Vec<_>>()))
+        .collect();
+    let start = Instant::now();
+    let state = state(&text);
+    let read = start.elapsed();
+    let start = Instant::now();
+    let printed = state.to_yaml();
+    let took = start.elapsed();
+    assert_eq!(state.config_routes().len(), 100_000);
+    assert!(printed.len() > text.len() / 2);
+    assert!(read < Duration::from_secs(30) && took < Duration::from_secs(5), "{read:?} {took:?}");
+}
+
+#[test]
 fn a_snippet_shows_the_line_and_never_a_secret() {
     let text = "\
 interfaces:

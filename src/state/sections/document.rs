@@ -108,6 +108,10 @@ impl Part for State {
 /// Of entries for the same interface the last one counts (semantics A30).
 fn keep_last(interfaces: &mut Vec<Interface>, list: &Node, reader: &mut Reader) {
     let Value::List(nodes) = &list.value else { return };
+    if nodes.len() != interfaces.len() {
+        // The key is repeated, which is a problem of its own; this is another list.
+        return;
+    }
     let kept: BTreeSet<usize> = kept_interfaces(list).into_iter().collect();
     let mut index = 0..;
     interfaces.retain(|interface| {
