@@ -7,6 +7,7 @@ mod changes;
 mod diff;
 pub mod dns;
 mod expected;
+mod global;
 pub mod hostname;
 mod interfaces;
 mod lineage;

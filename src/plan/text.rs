@@ -151,8 +151,9 @@ pub fn reason(reason: &Reason) -> Option<String> {
         Reason::Desired => None,
         Reason::PortOf(name) => Some(format!("becomes a port of {}", Name(name))),
         Reason::DetachedFrom(name) => Some(format!("leaves {}", Name(name))),
+        Reason::ControllerOf(name) => Some(format!("its port {} comes or goes", Name(name))),
         Reason::PeerOf(name) => Some(format!("the other end of {}", Name(name))),
-        Reason::ParentRemoved(name) => Some(format!("{}, which carries it, is removed", Name(name))),
+        Reason::ParentRemoved(name) => Some(format!("{}, which carries it, goes", Name(name))),
         Reason::InterfaceGone(name) => Some(format!("{} is removed or loses the address family", Name(name))),
         Reason::Replaced => Some("something else takes its place".into()),
         Reason::Restored => Some("it was there before".into()),
@@ -277,7 +278,8 @@ fn with_reason(what: String, why: &Reason) -> String {
 }
 
 fn interface(change: &InterfaceChange, out: &mut Out) {
-    let header = format!("interface {} {}", Name(&change.name), change.kind);
+    let again = if change.rebuild { ", made again" } else { "" };
+    let header = format!("interface {} {}{again}", Name(&change.name), change.kind);
     out.line(0, change.action.into(), &with_reason(header, &change.reason));
     if change.action == Action::Remove {
         return;
@@ -446,7 +448,17 @@ mod tests {
         fields: Vec<FieldChange>,
     ) -> Change {
         let (name, before, after): (_, Option<Interface>, _) = (name.to_owned(), None, None);
-        Change::Interface(Box::new(InterfaceChange { name, kind, action, reason, before, after, fields }))
+        let rebuild = false;
+        Change::Interface(Box::new(InterfaceChange {
+            name,
+            kind,
+            action,
+            reason,
+            rebuild,
+            before,
+            after,
+            fields,
+        }))
     }
 
     fn sample() -> Plan {
@@ -551,7 +563,7 @@ mod tests {
     + bridge.port: {name: b}
     - bridge.port[a].stp-priority: 32
     + bridge.port[a].stp-priority: 8
-- interface eth2.10 vlan (eth2, which carries it, is removed)
+- interface eth2.10 vlan (eth2, which carries it, goes)
 + route 198.51.100.0/24 via 192.0.2.1 dev eth1 table 254 metric 100
 - route blackhole 203.0.113.0/24 (something else takes its place)
 + rule ipv4 from 192.0.2.0/24 fwmark 0x10 table 100 priority 30000

@@ -23,6 +23,7 @@ fn plan(expected: State) -> Plan {
             kind: interface.kind().clone(),
             action: Action::Modify,
             reason: Reason::Desired,
+            rebuild: false,
             before: None,
             after: None,
             fields: Vec::new(),
