@@ -4,13 +4,8 @@
 
 use serde_json::{Map, Value as Json};
 
-/// Sections that are printed even when they are empty, and what they are then (schema 8.1).
-const ALWAYS: [(&str, fn() -> Json); 4] = [
-    ("route-rules", || Json::Object(Map::new())),
-    ("routes", || Json::Object(Map::new())),
-    ("interfaces", || Json::Array(Vec::new())),
-    ("ovn", || Json::Object(Map::new())),
-];
+/// Sections that are printed even when they are empty (schema 8.1).
+const ALWAYS: [&str; 4] = ["route-rules", "routes", "interfaces", "ovn"];
 
 /// The order of sections (schema 8.1); others follow.
 const ORDER: [&str; 8] =
@@ -20,8 +15,11 @@ const ORDER: [&str; 8] =
 /// `name`, `type` and `state` first.
 pub fn arranged(state: Json) -> Json {
     let Json::Object(mut sections) = state else { return state };
-    for (section, empty) in ALWAYS {
-        sections.entry(section).or_insert_with(empty);
+    for section in ALWAYS {
+        sections.entry(section).or_insert_with(|| match section {
+            "interfaces" => Json::Array(Vec::new()),
+            _ => Json::Object(Map::new()),
+        });
     }
     if let Some(Json::Array(interfaces)) = sections.get_mut("interfaces") {
         for interface in interfaces.iter_mut().filter_map(Json::as_object_mut) {

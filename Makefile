@@ -1,0 +1,54 @@
+# make demo: the product in private namespaces, narrated; nothing stays behind
+# make test: everything that must hold, as CI runs it
+# Each works alone on a fresh Debian machine with a Rust toolchain, as root or not.
+
+CARGO ?= cargo
+DENY_VERSION := 0.19.0
+TOOLS := target/tools
+DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
+DESTDIR ?=
+PREFIX ?= /usr
+
+# Tests make network namespaces. Who is not root becomes root of a user namespace.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,unshare --map-root-user --)
+
+.PHONY: build demo test lint format install clean setup
+
+build: setup
+	$(CARGO) build --release --locked
+
+demo: setup
+	$(CARGO) build --locked
+	tests/demo/run target/debug
+
+test: lint
+	$(AS_ROOT) $(CARGO) test --locked --no-fail-fast
+	$(CARGO) build --locked
+	tests/demo/run target/debug
+
+lint: setup $(DENY)
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(DENY) --log-level error --locked check licenses bans sources
+
+format:
+	$(CARGO) fmt
+
+# What the host must have; installs it where it may.
+setup:
+	@tests/setup
+
+# There is no binary package of it; without optimisation it takes the least time to build.
+$(DENY): | setup
+	$(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --no-default-features --debug \
+		--root $(TOOLS)/cargo-deny-$(DENY_VERSION) --target-dir $(TOOLS)/build
+	rm -rf $(TOOLS)/build
+
+install: build
+	install -Dm755 target/release/nmstated $(DESTDIR)$(PREFIX)/sbin/nmstated
+	install -Dm755 target/release/nmctl $(DESTDIR)$(PREFIX)/bin/nmctl
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	target/release/nmctl completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/nmctl
+
+clean:
+	$(CARGO) clean
