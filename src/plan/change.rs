@@ -1,6 +1,7 @@
 //! A plan as data: complete before anything runs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -136,6 +137,11 @@ pub struct RouteChange {
     #[serde(flatten)]
     pub reason: Reason,
     pub route: Route,
+    /// Set where entries share destination, table and metric, before or after: to the kernel
+    /// they are one route. These are all its entries after the plan; none when it goes. Whoever
+    /// sets the whole list at the first of these changes has nothing left to do at the others.
+    #[serde(skip)]
+    pub next_hops: Option<Arc<[Route]>>,
 }
 
 /// A rule that is added or removed.
@@ -165,4 +171,12 @@ pub struct HostnameChange {
     pub config: Option<String>,
     pub before_running: Option<String>,
     pub before_config: Option<String>,
+}
+
+/// What a section of the document comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Merge<C, E> {
+    pub changes: Vec<C>,
+    /// What verification compares with: every entry of the document at its place, completed.
+    pub expected: Option<E>,
 }

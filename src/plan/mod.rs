@@ -5,7 +5,10 @@
 mod change;
 mod changes;
 mod diff;
+pub mod dns;
 mod expected;
+mod global;
+pub mod hostname;
 mod interfaces;
 mod lineage;
 mod merge;
@@ -18,11 +21,14 @@ mod relations;
 mod report;
 mod resolve;
 mod restore;
+pub mod routes;
+pub mod rules;
+pub mod text;
 mod validate;
 
 pub use change::{
-    Action, Capabilities, Change, DnsChange, FieldChange, HostnameChange, InterfaceChange, Options, Plan,
-    Reason, RouteChange, RuleChange,
+    Action, Capabilities, Change, DnsChange, FieldChange, HostnameChange, InterfaceChange, Merge, Options,
+    Plan, Reason, RouteChange, RuleChange,
 };
 pub use diff::Unmentioned;
 pub use interfaces::{Key, Member, Merged, family};

@@ -13,7 +13,7 @@ use super::resolve::{Asked, resolve};
 use super::{
     Capabilities, Change, Key, Member, Merged, NameMatch, Names, Options, Plan, Reason, Unmentioned,
 };
-use super::{lineage, ports as membership, validate};
+use super::{global, lineage, ports as membership, validate};
 use crate::state::{Address, Identifier, Interface, InterfaceState, InterfaceType, Ip, Problem, State};
 
 /// What has to change so that the network is as `desired`, or everything that is wrong with that
@@ -31,17 +31,16 @@ pub fn plan(
     validate::interfaces(&merged, capabilities, &mut report);
     let changes = interface_changes(&merged, Unmentioned::Kept, capabilities.profiles);
     let changes = in_order(&merged, changes, &mut report);
-    let changes = changes.into_iter().map(|change| Change::Interface(Box::new(change))).collect();
+    let mut changes: Vec<Change> =
+        changes.into_iter().map(|change| Change::Interface(Box::new(change))).collect();
+    let (global_changes, global_expected) = global::merge(desired, current, &merged, &mut report);
+    changes.extend(global_changes);
     if !report.problems.is_empty() {
         return Err(report.problems);
     }
     let (interfaces, origins) = expected(&merged, capabilities);
-    Ok(Plan {
-        changes,
-        expected: State { interfaces: Some(interfaces), ..State::empty() },
-        origins,
-        warnings: report.warnings,
-    })
+    let expected = State { interfaces: Some(interfaces), ..global_expected };
+    Ok(Plan { changes, expected, origins, warnings: report.warnings })
 }
 
 /// Every interface as it is, was asked, and shall be.

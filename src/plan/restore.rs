@@ -11,6 +11,7 @@
 //!   ignored interface that vanished is made again like any other.
 
 use super::changes::{in_order, interface_changes};
+use super::global;
 use super::merge::is_static;
 use super::relations::{is_removable, same_kind};
 use super::report::Report;
@@ -26,9 +27,13 @@ pub fn restore(before: &State, current: &State) -> Plan {
     let changes = in_order(&merged, changes, &mut report);
     // A circle in what was there already is no reason not to go back.
     report.warnings.extend(report.problems.iter().map(ToString::to_string));
+    let mut changes: Vec<Change> =
+        changes.into_iter().map(|change| Change::Interface(Box::new(change))).collect();
+    let (global_changes, global_expected) = global::restore(before, current);
+    changes.extend(global_changes);
     Plan {
-        changes: changes.into_iter().map(|change| Change::Interface(Box::new(change))).collect(),
-        expected: State { interfaces: Some(expected(&merged)), ..State::empty() },
+        changes,
+        expected: State { interfaces: Some(expected(&merged)), ..global_expected },
         origins: std::collections::BTreeMap::new(),
         warnings: report.warnings,
     }

@@ -1,0 +1,54 @@
+//! The sections beside the interfaces, together.
+
+use super::report::Report;
+use super::{Change, Merge, Merged, dns, hostname, routes, rules};
+use crate::state::{Problem, Routes, State};
+
+/// What has to change beside the interfaces, and what verification expects there. Problems go to
+/// the report; what is returned with them is not complete.
+pub(super) fn merge(
+    desired: &State,
+    current: &State,
+    merged: &Merged,
+    report: &mut Report,
+) -> (Vec<Change>, State) {
+    let mut changes = Vec::new();
+    let mut expected = State::empty();
+    if let Some(merge) = settle(routes::merge(desired, current, merged), report) {
+        changes.extend(merge.changes.into_iter().map(Change::Route));
+        expected.routes = merge.expected;
+    }
+    if let Some(merge) = settle(rules::merge(desired, current, merged), report) {
+        changes.extend(merge.changes.into_iter().map(Change::Rule));
+        expected.route_rules = merge.expected;
+    }
+    if let Some(merge) = settle(dns::merge(desired, current, merged), report) {
+        changes.extend(merge.changes.into_iter().map(Change::Dns));
+        expected.dns_resolver = merge.expected;
+    }
+    if let Some(merge) = settle(hostname::merge(desired, current), report) {
+        changes.extend(merge.changes.into_iter().map(Change::Hostname));
+        expected.hostname = merge.expected;
+    }
+    (changes, expected)
+}
+
+/// What leads from the sections beside the interfaces as they are to those of an earlier state.
+pub(super) fn restore(before: &State, current: &State) -> (Vec<Change>, State) {
+    let routes = routes::restore(current, before).into_iter().map(Change::Route);
+    let rules = rules::restore(current, before).into_iter().map(Change::Rule);
+    let dns = dns::restore(current, before).into_iter().map(Change::Dns);
+    let hostname = hostname::restore(current, before).into_iter().map(Change::Hostname);
+    let expected = State {
+        routes: before.routes.clone().map(|routes| Routes { running: None, ..routes }),
+        route_rules: before.route_rules.clone(),
+        dns_resolver: before.dns_resolver.clone(),
+        hostname: before.hostname.clone(),
+        ..State::empty()
+    };
+    (routes.chain(rules).chain(dns).chain(hostname).collect(), expected)
+}
+
+fn settle<C, E>(merge: Result<Merge<C, E>, Vec<Problem>>, report: &mut Report) -> Option<Merge<C, E>> {
+    merge.map_err(|problems| report.problems.extend(problems)).ok()
+}
