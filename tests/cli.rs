@@ -308,6 +308,24 @@ fn a_failed_change_tells_why_and_what_could_not_be_put_back() {
 }
 
 #[test]
+fn a_rollback_that_is_incomplete_has_its_own_exit_code() {
+    let mut record = end(7, "failed", "");
+    record["parameters"]["transaction"]["unrestored"] = json!(["eth1: mtu"]);
+    let daemon = Daemon::new(vec![
+        Act::Answer("Rollback", vec![error("PluginFailure", "no such device", json!({"transaction": 7}))]),
+        Act::Answer("Log", vec![record]),
+    ]);
+    let result = run(daemon.nmctl(&["rollback"]));
+    assert_eq!(result.code, Some(4));
+    assert_eq!(
+        result.err,
+        "error: PluginFailure: no such device\nerror: not everything could be put back (transaction 7):\n  - eth1: mtu\n"
+    );
+    assert_eq!(daemon.call()["parameters"], json!({}));
+    daemon.finished();
+}
+
+#[test]
 fn an_interrupt_takes_the_change_back() {
     let cancelled = error("Cancelled", "cancelled", json!({"transaction": 7}));
     let daemon = Daemon::new(vec![

@@ -44,9 +44,13 @@ fn command(arguments: Arguments, output: &mut Output) -> Result<Exit, Failure> {
         }
         Command::Apply(arguments) => apply(daemon, &arguments, output)?,
         Command::Plan(arguments) => return plan(daemon()?, &arguments, output),
-        Command::Commit(pending) => ended(daemon()?.commit(pending.id)?, output)?,
-        Command::Rollback(pending) => taken_back(daemon()?.rollback(pending.id)?, output)?,
-        Command::Cancel { id } => taken_back(daemon()?.cancel(id)?, output)?,
+        Command::Commit(pending) => {
+            ended(act(daemon()?, |daemon| daemon.commit(pending.id))?, output)?;
+        }
+        Command::Rollback(pending) => {
+            taken_back(act(daemon()?, |daemon| daemon.rollback(pending.id))?, output)?;
+        }
+        Command::Cancel { id } => taken_back(act(daemon()?, |daemon| daemon.cancel(id))?, output)?,
         Command::Extend(arguments::Extend { pending, timeout }) => {
             ended(daemon()?.extend(pending.id, timeout)?, output)?;
         }
@@ -143,6 +147,14 @@ fn planning_options(planning: &Planning) -> Options {
         ("memory_only", when(planning.memory_only)),
         ("override_interfaces", when(planning.override_iface)),
     ])
+}
+
+/// Does what ends a transaction; a refusal is completed with what could not be put back.
+fn act(
+    mut daemon: Daemon,
+    act: impl FnOnce(&mut Daemon) -> Result<TransactionInfo, Failure>,
+) -> Result<TransactionInfo, Failure> {
+    act(&mut daemon).map_err(|failure| follow::explained(failure, None, false, &daemon))
 }
 
 /// Tells how a transaction stands that was to succeed.

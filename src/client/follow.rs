@@ -141,7 +141,7 @@ pub fn judged(transaction: TransactionInfo, stopped: bool) -> Result<Transaction
 }
 
 /// An error answer, completed with what the transaction's record knows of the way back.
-fn explained(failure: Failure, last: Option<TransactionInfo>, stopped: bool, daemon: &Daemon) -> Failure {
+pub fn explained(failure: Failure, last: Option<TransactionInfo>, stopped: bool, daemon: &Daemon) -> Failure {
     let Failure::Refused { error, transaction: Some(id), document } = failure else { return failure };
     let record = match last {
         Some(last) if last.stage.is_end() => Ok(last),
