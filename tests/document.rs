@@ -1,8 +1,17 @@
 //! Documents as text: what is accepted, what is refused and where, what it costs.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nmstated::state::{Document, NODES_MAX, Problem, State, TEXT_BYTES_MAX};
+use nix::time::{ClockId, clock_gettime};
+
+use nmstated::state::{
+    Document, NODES_MAX, PROBLEMS_MAX, Part, Path, Position, Problem, State, TEXT_BYTES_MAX, snippet_of_text,
+};
+
+/// Processor time of this thread: other work of the machine does not count.
+fn cpu() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("every Linux has it").into()
+}
 
 fn state(text: &str) -> State {
     let document = Document::from_text(text).unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
@@ -84,7 +93,10 @@ fn text_that_is_no_document_is_refused_with_its_place() {
         ("hostname: &a [*a]\n", "1:15 an alias inside of what it stands for\n"),
         ("hostname: *b\n", "1:11 not valid YAML: while parsing node, found unknown anchor\n"),
         ("? [a]\n: b\n", "1:3 a key must be text\n"),
-        ("description: !secret x\n", "1:14 the tag `!secret` is not known\n"),
+        (
+            "description: !secret x\n",
+            "1:14 a tag that is not known (a text that begins with `!` needs quotes)\n",
+        ),
     ] {
         assert_eq!(shown(&problems(text)), expected, "{text}");
     }
@@ -164,17 +176,17 @@ fn costly_texts_are_refused_soon() {
         ("many items", format!("a: [{}]\n", "1,".repeat(NODES_MAX)), "more than 2000000 keys and values"),
         ("long key", format!("{}: 1\n", "x".repeat(2 << 20)), ""),
         ("open quote", format!("a: \"{}", "x\n".repeat(TEXT_BYTES_MAX / 4)), ""),
-        ("colons", ":".repeat(TEXT_BYTES_MAX), ""),
+        ("colons", ":".repeat(2 << 20), ""),
         ("questions", "? ".repeat(1 << 20), ""),
         ("anchors", "&a ".repeat(1 << 20), ""),
         ("comments", "#\n".repeat(TEXT_BYTES_MAX / 2 - 8) + "- x", "the document must be a mapping"),
         ("json escapes", format!("{{\"a\": \"\\ud83d\\ude00\", \"b\": {}1", "[".repeat(1 << 20)), ""),
     ] {
-        let start = Instant::now();
+        let start = cpu();
         let found = shown(&problems(&text));
-        let took = start.elapsed();
+        let took = cpu() - start;
         assert!(found.contains(expected), "{name}: {found}");
-        assert!(took < Duration::from_secs(10), "{name} took {took:?}");
+        assert!(took < Duration::from_secs(20), "{name} took {took:?}");
     }
 }
 
@@ -191,15 +203,15 @@ fn a_hundred_thousand_routes_are_read_and_printed_soon() {
         .chars()
         .chain((0..100_000).flat_map(|i| route(i).chars().collect::<Vec<_>>()))
         .collect();
-    let start = Instant::now();
+    let start = cpu();
     let state = state(&text);
-    let read = start.elapsed();
-    let start = Instant::now();
+    let read = cpu() - start;
+    let start = cpu();
     let printed = state.to_yaml();
-    let took = start.elapsed();
+    let took = cpu() - start;
     assert_eq!(state.config_routes().len(), 100_000);
     assert!(printed.len() > text.len() / 2);
-    assert!(read < Duration::from_secs(30) && took < Duration::from_secs(5), "{read:?} {took:?}");
+    assert!(read < Duration::from_secs(20) && took < Duration::from_secs(5), "{read:?} {took:?}");
 }
 
 #[test]
@@ -247,4 +259,183 @@ error: InvalidArgument: interfaces[0].802.1x.pasword: unknown key `pasword`
         assert!(!all.contains(secret), "{all}");
         assert!(!format!("{document:?} {:?}", document.node()).contains(secret));
     }
+}
+
+#[test]
+fn problems_of_planning_find_their_line_through_aliases_and_replaced_entries() {
+    let text = "\
+interfaces:
+  - name: bond0
+    type: dummy
+  - name: bond0
+    type: bond
+    bond:
+      mode: active-backup
+      ports:
+        - eth1
+        - eth1
+";
+    let document = Document::from_text(text).expect("it is YAML");
+    let (state, warnings) = document.state().expect("it is right");
+    assert_eq!(state.interfaces().len(), 1);
+    assert_eq!(
+        shown(&warnings),
+        "2:5 interfaces[0]: a later entry for interface `bond0` replaces this one\n"
+    );
+    // The state has one interface, and knows only the canonical names of keys.
+    let path = Path::interface(0).keys("link-aggregation.port").index(1);
+    let placed = document.place(vec![Problem::invalid(path, "twice")]);
+    assert_eq!(shown(&placed), "10:11 interfaces[1].link-aggregation.port[1]: twice\n");
+    let missing = document.place(vec![Problem::invalid(Path::interface(0).keys("ipv4.enabled"), "missing")]);
+    assert_eq!(shown(&missing), "4:5 interfaces[1].ipv4.enabled: missing\n");
+}
+
+#[test]
+fn user_space_interfaces_may_share_a_name() {
+    let text = "interfaces: [{name: br, type: ovs-bridge}, {name: br, type: ovs-interface}]";
+    assert_eq!(state(text).interfaces().len(), 2);
+}
+
+#[test]
+fn warnings_tell_what_is_ignored() {
+    let text = "\
+interfaces:
+  - name: a
+    state: absent
+    mtu: nonsense
+  - name: b
+    type: dummy
+    ipv4:
+      enabled: true
+      token: ::5
+  - name: c
+    type: vlam
+";
+    let document = Document::from_text(text).expect("it is YAML");
+    let (state, warnings) = document.state().expect("it is right");
+    assert_eq!(
+        shown(&warnings),
+        "\
+2:5 interfaces[0]: only the identity of an absent interface is looked at; its other keys are ignored
+9:7 interfaces[1].ipv4.token: key `token` does not belong to ipv4; it is ignored
+11:11 interfaces[2].type: type `vlam` is not known; did you mean `vlan`?
+"
+    );
+    assert_eq!(state.interfaces()[1].ipv4.as_ref().and_then(|ip| ip.token.clone()), None);
+}
+
+#[test]
+fn only_a_query_knows_an_unknown_state() {
+    let mut state = state("interfaces: [{name: a, type: dummy, state: unknown}, {name: b, type: dummy}]");
+    assert_eq!(state.interfaces().len(), 2);
+    state.drop_read_only();
+    assert_eq!(state.interfaces().len(), 1);
+}
+
+#[test]
+fn no_output_shows_a_secret_before_it_is_revealed() {
+    let text = "\
+interfaces:
+- name: eth0
+  type: ethernet
+  802.1x: {identity: me, password: hunter2, private-key-password: hunter3}
+- name: sec0
+  type: macsec
+  macsec: {encrypt: true, base-iface: eth0, port: 1, validation: strict, send-sci: true, mka-cak: hunter4}
+- name: vpn
+  type: ipsec
+  libreswan: {right: 192.0.2.1, psk: hunter5}
+- name: wlan0
+  type: wifi
+  wifi: {ssid: home, wpa-psk: {psk: hunter6}, pasword: [hunter7]}
+";
+    let mut state = state(text);
+    let printed = [
+        state.to_yaml(),
+        state.to_json_pretty(),
+        state.cli_form().to_yaml(),
+        format!("{state:?}"),
+        serde_json::to_string(&state).expect("it is JSON"),
+    ];
+    for printed in printed {
+        assert!(!printed.contains("hunter"), "{printed}");
+    }
+    state.reveal_secrets();
+    let revealed = state.to_yaml();
+    for secret in 2..=7 {
+        assert!(revealed.contains(&format!("hunter{secret}")), "{revealed}");
+    }
+    assert!(!format!("{state:?}").contains("hunter"));
+}
+
+#[test]
+fn a_text_that_does_not_parse_shows_no_line_if_it_may_hold_secrets() {
+    let text = "interfaces:\n- password: [hunter2\n";
+    let problem = &problems(text)[0];
+    assert!(!snippet_of_text(text, problem, "f").contains("hunter2"));
+    let text = "interfaces:\n- mtu: [1500\n";
+    let problem = Problem { at: Some(Position { line: 2, column: 8 }), ..problems(text)[0].clone() };
+    assert!(snippet_of_text(text, &problem, "f").contains("2 | - mtu: [1500\n  |        ^\n"));
+    // A password that looks like a tag is not repeated.
+    assert!(!shown(&problems("password: !hunter2\n")).contains("hunter2"));
+}
+
+#[test]
+fn the_command_line_form_has_its_own_order() {
+    let state = state(
+        "description: d\nhostname: {config: h}\ninterfaces: [{state: up, mtu: 9, profile-name: q, name: p, type: dummy}]\n",
+    );
+    assert_eq!(
+        state.cli_form().to_yaml(),
+        "\
+hostname:
+  config: h
+route-rules: {}
+routes: {}
+interfaces:
+- name: p
+  type: dummy
+  profile-name: q
+  state: up
+  mtu: 9
+ovn: {}
+description: d
+"
+    );
+    assert_eq!(
+        state.to_yaml(),
+        "\
+description: d
+hostname:
+  config: h
+interfaces:
+- name: p
+  profile-name: q
+  type: dummy
+  state: up
+  mtu: 9
+"
+    );
+    assert_eq!(State::empty().to_yaml(), "interfaces: []\n");
+}
+
+#[test]
+fn interfaces_print_sorted_by_bytes_of_name_and_then_by_type() {
+    let names = "[{name: eth2}, {name: br, type: ovs-interface}, {name: eth10}, {name: br, type: ovs-bridge}, {name: Z}]";
+    let printed = state(&format!("interfaces: {names}")).to_yaml();
+    let again = state(&printed);
+    let order: Vec<String> = again.interfaces().iter().map(|i| format!("{} {}", i.name, i.kind())).collect();
+    assert_eq!(order, ["Z unknown", "br ovs-bridge", "br ovs-interface", "eth10 unknown", "eth2 unknown"]);
+}
+
+#[test]
+fn many_problems_cost_little() {
+    let text: String = (0..300_000).map(|i| format!("interfacs{i}: 1\n")).collect();
+    let start = cpu();
+    let document = Document::from_text(&text).expect("it is YAML");
+    let problems = document.state().expect_err("it is wrong");
+    let all: String = problems.iter().map(|problem| document.snippet(problem, "f")).collect();
+    assert_eq!(problems.len(), PROBLEMS_MAX);
+    assert!(all.contains("did you mean `interfaces`?"), "{all}");
+    assert!(cpu() - start < Duration::from_secs(20), "{:?}", cpu() - start);
 }

@@ -1,17 +1,23 @@
 //! A document as a client sent it: text or JSON, with the tree kept for positions.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use serde_json::Value as Json;
 
 use super::secret::{SECRET_KEYS, Secrets};
-use super::{Node, Part, Path, Position, Problem, Reader, Segment, State, kept_interfaces, text};
+use super::{
+    FieldInfo, Node, Part, Path, Position, Problem, Reader, Segment, Shape, State, Value, kept_interfaces,
+    text,
+};
 
 /// A document as a client sent it.
 #[derive(Clone)]
 pub struct Document {
     node: Node,
     text: String,
+    /// Looked for when the first snippet is made.
+    secrets: OnceLock<Secrets>,
 }
 
 impl Document {
@@ -20,14 +26,14 @@ impl Document {
     pub fn from_text(text: &str) -> Result<Self, Vec<Problem>> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace('\u{a0}', " ");
         match text::parse(&text) {
-            Ok(node) => Ok(Self { node, text }),
+            Ok(node) => Ok(Self { node, text, secrets: OnceLock::new() }),
             Err(problem) => Err(vec![problem]),
         }
     }
 
     /// A document that is a value already; its problems have no positions.
     pub fn from_json(json: &Json) -> Self {
-        Self { node: Node::from_json(json), text: String::new() }
+        Self { node: Node::from_json(json), text: String::new(), secrets: OnceLock::new() }
     }
 
     /// The tree.
@@ -52,7 +58,7 @@ impl Document {
         let kept = self.node.get("interfaces").map(kept_interfaces).unwrap_or_default();
         let placed = problems.into_iter().map(|problem| {
             let path = in_document(&problem.path, &kept);
-            let at = problem.at.or_else(|| self.node.locate(&path));
+            let at = problem.at.or_else(|| self.node.locate(&as_written(&path, &self.node)));
             Problem { path, at, ..problem }
         });
         in_order(placed.collect())
@@ -61,7 +67,7 @@ impl Document {
     /// A problem as a compiler shows it: message, place, the line with a mark, hint. `file` names
     /// the document.
     pub fn snippet(&self, problem: &Problem, file: &str) -> String {
-        let secrets = Secrets::of(&self.node);
+        let secrets = self.secrets.get_or_init(|| Secrets::of(&self.node));
         render(&self.text, problem, file, |number, line| secrets.are_in(number, line))
     }
 }
@@ -99,6 +105,39 @@ fn in_document(path: &Path, kept: &[usize]) -> Path {
         }
         _ => path.clone(),
     }
+}
+
+/// The path with every key in the spelling that the document uses.
+fn as_written(path: &Path, root: &Node) -> Path {
+    let mut shapes = vec![State::shape()];
+    let mut node = Some(root);
+    let mut written = Path::root();
+    for segment in path.segments() {
+        match segment {
+            Segment::Index(index) => {
+                written.push_index(*index);
+                node = match node.map(|node| &node.value) {
+                    Some(Value::List(items)) => items.get(*index),
+                    _ => None,
+                };
+            }
+            Segment::Key(key) => {
+                let fields: Vec<&FieldInfo> = shapes
+                    .iter()
+                    .flat_map(Shape::sections)
+                    .flat_map(|info| info.fields)
+                    .filter(|field| field.key == key)
+                    .collect();
+                let mut names = fields.iter().flat_map(|field| field.names());
+                let used = names.find(|name| node.is_some_and(|node| node.get(name).is_some()));
+                let name = used.unwrap_or(key);
+                written.push_key(name);
+                node = node.and_then(|node| node.get(name));
+                shapes = fields.iter().map(|field| (field.shape)()).collect();
+            }
+        }
+    }
+    written
 }
 
 /// Widest line shown whole; of a longer one only the part around the mark is shown.

@@ -96,7 +96,7 @@ impl Place {
 
     /// Every key below this one. Keys that differ by the interface's type come once for each.
     fn each_below(&self, all: &mut Vec<Self>) {
-        for info in sections(&self.shape()) {
+        for info in self.shape().sections() {
             for field in info.fields {
                 let dot = if self.path.is_empty() { "" } else { "." };
                 let brackets = if matches!((field.shape)(), Shape::List(_)) { "[]" } else { "" };
@@ -153,7 +153,7 @@ impl Place {
             is_read_only: field.is_some_and(|field| field.mode == Mode::ReadOnly),
             is_write_only: field.is_some_and(|field| field.mode == Mode::WriteOnly),
             types: self.types.clone(),
-            keys: sections(&shape).iter().flat_map(|info| info.fields).map(summary).collect(),
+            keys: shape.sections().iter().flat_map(|info| info.fields).map(summary).collect(),
         }
     }
 }
@@ -165,16 +165,6 @@ fn types_of(info: &SectionInfo, field: &FieldInfo) -> Vec<&'static str> {
     }
     let has = |word: &&&str| InterfaceType::from_word(word).section_keys().contains(&field.key);
     InterfaceType::WORDS.iter().filter(has).copied().collect()
-}
-
-/// The sections that may stand somewhere.
-fn sections(shape: &Shape) -> Vec<&'static SectionInfo> {
-    match shape {
-        Shape::Section(info) => vec![*info],
-        Shape::List(item) => sections(item),
-        Shape::Either(forms) => forms.iter().flat_map(sections).collect(),
-        _ => Vec::new(),
-    }
 }
 
 fn words(shape: &Shape) -> (Vec<&'static str>, bool) {

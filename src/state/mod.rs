@@ -2,19 +2,21 @@
 //!
 //! Text becomes a [`Node`] tree (positions kept), the tree becomes a [`State`] (every problem
 //! reported, not only the first), a `State` prints itself through serde in the schema's order.
-//! Each section is declared once with [`section!`](part); reading, printing, completing from a
+//! Each section is declared once with [`section!`](declare); reading, printing, completing from a
 //! base, the JSON Schema and `nmctl explain` all come from that one declaration.
 //!
 //! Pure: no I/O, no clock, no logging.
 
 #[macro_use]
-mod part;
+mod declare;
 mod document;
 mod explain;
 mod leaf;
 mod node;
+mod part;
 mod print;
 mod problem;
+mod reader;
 mod schema;
 mod secret;
 mod sections;
@@ -26,9 +28,10 @@ pub use document::{Document, snippet_of_text};
 pub use explain::{Explanation, KeySummary, explain};
 pub use leaf::{HIDDEN_SECRET, Mac, Net, Number, Secret, Selector};
 pub use node::{Entry, Node, Position, Value};
-pub use part::{FieldInfo, Mode, Part, Reader, SectionInfo, Shape, Slot, nearest};
+pub use part::{FieldInfo, Mode, Part, SectionInfo, Shape, Slot};
 pub use print::CliForm;
 pub use problem::{ErrorKind, Path, Problem, Segment};
+pub use reader::{PROBLEMS_MAX, Reader, nearest};
 pub use schema::json_schema;
 pub use secret::{SECRET_KEYS, is_secret_key};
 pub use sections::*;

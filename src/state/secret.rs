@@ -1,6 +1,6 @@
 //! Which keys hold secrets, and which lines of a text must therefore not be shown.
 
-use super::{Node, Position, Value, part::nearest};
+use super::{Node, Position, Value, nearest};
 
 /// The keys of the schema whose value is a secret.
 pub const SECRET_KEYS: [&str; 4] = ["private-key-password", "password", "mka-cak", "psk"];
@@ -14,37 +14,41 @@ pub fn is_secret_key(key: &str) -> bool {
 }
 
 /// The secrets of a document: where they stand in its text, and what they are.
-pub(super) struct Secrets<'n> {
+#[derive(Clone)]
+pub(super) struct Secrets {
     /// First line, and the first line of what comes next.
     extents: Vec<(u32, u32)>,
-    texts: Vec<&'n str>,
+    texts: Vec<String>,
 }
 
 /// Shorter pieces of a secret are not searched for in other lines: they would be everywhere.
 const PIECE_MIN: usize = 4;
 
-impl<'n> Secrets<'n> {
-    pub(super) fn of(node: &'n Node) -> Self {
+impl Secrets {
+    pub(super) fn of(node: &Node) -> Self {
         let mut secrets = Self { extents: Vec::new(), texts: Vec::new() };
         let mut places = Vec::new();
         secrets.walk(node, false, &mut places);
         places.sort();
         // A secret goes on until something that is not secret begins.
-        for (i, (start, is_secret)) in places.iter().enumerate() {
-            if *is_secret {
-                let next = places[i + 1..].iter().find(|(_, is_secret)| !is_secret);
-                secrets.extents.push((start.line, next.map_or(u32::MAX, |(next, _)| next.line)));
+        let mut next_line = u32::MAX;
+        for (start, is_secret) in places.into_iter().rev() {
+            if is_secret {
+                secrets.extents.push((start.line, next_line));
+            } else {
+                next_line = start.line;
             }
         }
         secrets
     }
 
-    fn walk(&mut self, node: &'n Node, is_secret: bool, places: &mut Vec<(Position, bool)>) {
+    fn walk(&mut self, node: &Node, is_secret: bool, places: &mut Vec<(Position, bool)>) {
         places.extend(node.at.map(|at| (at, is_secret)));
         match &node.value {
             Value::Scalar { text, .. } => {
                 if is_secret {
-                    self.texts.extend(text.lines().map(str::trim).filter(|piece| piece.len() >= PIECE_MIN));
+                    let pieces = text.lines().map(str::trim).filter(|piece| piece.len() >= PIECE_MIN);
+                    self.texts.extend(pieces.map(str::to_owned));
                 }
             }
             Value::List(items) => items.iter().for_each(|item| self.walk(item, is_secret, places)),
@@ -61,6 +65,6 @@ impl<'n> Secrets<'n> {
     /// Whether that line of the text, numbered from 1, shows a secret or a part of one.
     pub(super) fn are_in(&self, number: u32, line: &str) -> bool {
         let within = |(start, next): &(u32, u32)| *start == number || (*start < number && number < *next);
-        self.extents.iter().any(within) || self.texts.iter().any(|text| line.contains(text))
+        self.extents.iter().any(within) || self.texts.iter().any(|text| line.contains(text.as_str()))
     }
 }

@@ -208,7 +208,10 @@ fn core_tag(tag: Option<&Tag>, at: Position) -> Result<Option<&str>, Problem> {
         }
         // `! text`: the tag that only says "not plain".
         Some(tag) if tag.handle == "!" && tag.suffix.is_empty() => Ok(Some("str")),
-        Some(tag) => invalid(at, format!("the tag `{}{}` is not known", tag.handle, tag.suffix)),
+        // Not repeated in the message: it may be a secret that begins with `!`.
+        Some(_) => Err(Problem::invalid(Path::root(), "a tag that is not known")
+            .with_hint("a text that begins with `!` needs quotes")
+            .at(Some(at))),
     }
 }
 

@@ -1,5 +1,6 @@
 //! An interface entry whose keys cannot be read before its type is known (schema 6.20).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 
@@ -31,9 +32,10 @@ impl Uninterpreted {
     /// Prints the keys beyond the header, each once: of a repeated key the last one.
     pub(crate) fn print_entries<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         let Value::Map(entries) = &self.node.value else { return Ok(()) };
+        let last: BTreeMap<&str, usize> =
+            entries.iter().enumerate().map(|(i, entry)| (entry.key.as_str(), i)).collect();
         for (i, entry) in entries.iter().enumerate() {
-            let is_last = !entries[i + 1..].iter().any(|later| later.key == entry.key);
-            if is_last && !HEADER_KEYS.contains(&entry.key.as_str()) {
+            if last[entry.key.as_str()] == i && !HEADER_KEYS.contains(&entry.key.as_str()) {
                 map.serialize_entry(&entry.key, &self.printed(entry))?;
             }
         }
