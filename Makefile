@@ -12,6 +12,9 @@ PREFIX ?= /usr
 # Tests make network namespaces. Who is not root becomes root of a user namespace.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,unshare --map-root-user --)
 
+# All tests take a few minutes on two cores; a test that hangs must not hang CI.
+LIMIT := timeout --foreground 40m
+
 .PHONY: build demo test lint format install clean setup
 
 build: setup
@@ -22,7 +25,7 @@ demo: setup
 	tests/demo/run target/debug
 
 test: lint
-	$(AS_ROOT) $(CARGO) test --locked --no-fail-fast
+	$(LIMIT) $(AS_ROOT) $(CARGO) test --locked --no-fail-fast
 	$(CARGO) build --locked
 	tests/demo/run target/debug
 
