@@ -49,7 +49,7 @@ pub fn complete_veths(merged: &mut Merged, capabilities: &Capabilities, report: 
         let member = &merged.members[&key];
         let (Some(desired), false) = (&member.desired, member.ignored) else { continue };
         let now = member.current.as_ref().and_then(peer).map(str::to_owned);
-        let wish = desired.is_up().then(|| peer(desired)).flatten().map(str::to_owned);
+        let wish = peer(desired).filter(|_| !desired.is_absent()).map(str::to_owned);
         let is_veth = |interface: &Interface| *interface.kind() == InterfaceType::Veth;
         let was_veth = member.current.as_ref().is_some_and(is_veth);
         let path = member.path().key("veth");

@@ -10,6 +10,7 @@ mod expected;
 mod global;
 pub mod hostname;
 mod interfaces;
+mod kinds;
 mod lineage;
 mod merge;
 mod names;

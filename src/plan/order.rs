@@ -60,12 +60,11 @@ impl<'a> Walk<'a> {
         self.trail.push(&interface.name);
         let mut depth = 0;
         for name in self.supports(interface) {
-            for support in self.by_name.get(name).cloned().into_iter().flatten() {
-                // An Open vSwitch bridge and its internal interface share a name.
-                let own = support.name == interface.name && support.kind() == interface.kind();
-                if !own {
-                    depth = depth.max(self.visit(support)? + 1);
-                }
+            let named = self.by_name.get(name).cloned().unwrap_or_default();
+            // An Open vSwitch bridge and its internal interface share a name.
+            let others = named.len() > 1;
+            for support in named.into_iter().filter(|support| !others || support.kind() != interface.kind()) {
+                depth = depth.max(self.visit(support)? + 1);
             }
         }
         self.trail.pop();

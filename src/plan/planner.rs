@@ -61,8 +61,9 @@ fn merge_interfaces(
     copy_mac_addresses(&mut merged, report);
     membership::resolve_names(&mut merged, report);
     lineage::resolve_names(&mut merged, report);
-    let placement = membership::place(&mut merged, report);
+    let mut placement = membership::place(&mut merged, capabilities, options, report);
     remove_orphans(&mut merged, capabilities, report);
+    placement.settle_controllers(&mut merged, capabilities, report);
     settle_prp(&mut merged, report);
     set_targets(&mut merged, &placement, capabilities, options, report);
     merged
@@ -76,11 +77,10 @@ fn gather(asked: BTreeMap<Key, Asked>, current: &State, options: &Options) -> Me
         members.insert(Key::of(interface), member);
     }
     for (key, Asked { position, mut interface }) in asked {
-        if options.memory_only && interface.is_absent() {
+        let member = members.entry(key).or_default();
+        if options.memory_only && interface.is_absent() && member.current.is_some() {
             interface.state = Some(InterfaceState::Down);
         }
-        // An ignored entry of unknown type means the kernel interface of that name.
-        let member = members.entry(key).or_default();
         member.position = Some(position);
         member.desired = Some(interface);
         member.reason = Some(Reason::Desired);
@@ -265,11 +265,10 @@ fn set_targets(
             member.target = member.current.as_ref().map(bare);
             continue;
         }
-        let mut target = match &member.current {
-            Some(current) if options.override_interfaces && member.position.is_some() => {
-                merge(&overriding(desired, current), Some(&identity(current)), &path, report)
-            }
-            current => merge(desired, current.as_ref(), &path, report),
+        let current = member.current.as_ref();
+        let mut target = match options.override_interfaces && member.position.is_some() {
+            true => merge(&overriding(desired, current), current.map(identity).as_ref(), &path, report),
+            false => merge(desired, current, &path, report),
         };
         placement.settle_ports(key, &mut target);
         let controller = target.controller.as_deref().filter(|name| !name.is_empty());
@@ -331,14 +330,13 @@ fn identity(current: &Interface) -> Interface {
 }
 
 /// The document's entry, saying out loud what it means by not mentioning the most visible keys.
-fn overriding(desired: &Interface, current: &Interface) -> Interface {
+fn overriding(desired: &Interface, current: Option<&Interface>) -> Interface {
     let mut own = desired.clone();
-    own.controller.get_or_insert_default();
     if *own.kind() != InterfaceType::Loopback {
         own.ipv4.get_or_insert_with(|| Box::new(Ip::new(false)));
         own.ipv6.get_or_insert_with(|| Box::new(Ip::new(false)));
     }
-    if current.alt_names.is_some() {
+    if current.is_some_and(|current| current.alt_names.is_some()) {
         own.alt_names.get_or_insert_default();
     }
     own

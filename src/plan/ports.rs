@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::lineage::is_gone;
 use super::relations::{add_port, ports, rename_ports, retain_ports};
 use super::report::Report;
-use super::{Key, Member, Merged, NameMatch, Reason};
+use super::{Capabilities, Key, Member, Merged, NameMatch, Options, Reason};
 use crate::state::{Bridge, Interface, InterfaceState, InterfaceType, Path};
 
 /// Port names of the document become kernel names (P19).
@@ -69,14 +70,28 @@ pub struct Placement {
 }
 
 /// Decides all memberships and pulls in the interfaces whose membership changes.
-pub fn place(merged: &mut Merged, report: &mut Report) -> Placement {
+///
+/// With `override_interfaces` an entry that names no controller wants none.
+pub fn place(
+    merged: &mut Merged,
+    capabilities: &Capabilities,
+    options: &Options,
+    report: &mut Report,
+) -> Placement {
     keep_extra_ports(merged);
     let mut placement = Placement::default();
     let owners = owners(merged, report);
+    if options.override_interfaces {
+        let asked = merged.members.iter_mut().filter(|(_, member)| member.position.is_some());
+        let free = asked.filter(|(key, _)| !owners.contains_key(&key.name));
+        for desired in free.filter_map(|(_, member)| member.desired.as_mut()) {
+            desired.controller.get_or_insert_default();
+        }
+    }
     place_listed(merged, &owners, &mut placement, report);
-    place_by_wish(merged, &owners, &mut placement, report);
+    place_by_wish(merged, capabilities, &owners, &mut placement, report);
     place_left_over(merged, &owners, &mut placement);
-    pull_in(merged, &mut placement, report);
+    pull_in_ports(merged, &placement, report);
     placement
 }
 
@@ -163,14 +178,7 @@ fn place_listed(
         let path = path.unwrap_or_else(|| controller.path());
         match merged.kernel(port) {
             Some(member) if member.ignored => continue,
-            Some(member) => {
-                if member.desired.as_ref().is_some_and(Interface::is_absent) {
-                    let message = format!("`{port}` is to be absent, and cannot be a port of `{}`", key.name);
-                    report.invalid(path, message);
-                    continue;
-                }
-                check_infiniband(member, controller, &path, report);
-            }
+            Some(member) => check_infiniband(member, controller, &path, report),
             None if kind == InterfaceType::OvsBridge => {
                 let interface = Interface {
                     controller: Some(key.name.clone()),
@@ -231,12 +239,15 @@ fn bring_up(member: &mut Member, reason: Reason) {
 /// `controller:` of entries in the document (P59, V6).
 fn place_by_wish(
     merged: &Merged,
+    capabilities: &Capabilities,
     owners: &BTreeMap<String, Key>,
     placement: &mut Placement,
     report: &mut Report,
 ) {
     for (key, member) in &merged.members {
-        let Some(desired) = member.desired.as_ref().filter(|desired| desired.is_up()) else { continue };
+        let Some(desired) = member.desired.as_ref().filter(|_| !is_gone(member, capabilities)) else {
+            continue;
+        };
         let Some(wish) = desired.controller.as_deref() else { continue };
         let path = member.path().key("controller");
         let owner = owners.get(&key.name);
@@ -270,8 +281,8 @@ fn place_by_wish(
             report.invalid(path, format!("`{wish}` is of type {}, which has no ports", owner.kind()));
             continue;
         }
-        if owner.desired.as_ref().is_some_and(|owner| !owner.is_up()) {
-            report.invalid(path, format!("controller `{wish}` is not to be up"));
+        if is_gone(owner, capabilities) {
+            report.invalid(path, format!("controller `{wish}` will not be there"));
             continue;
         }
         if owner.desired.as_ref().and_then(ports).is_some() {
@@ -325,7 +336,7 @@ fn place_left_over(merged: &Merged, owners: &BTreeMap<String, Key>, placement: &
 
 /// Interfaces whose controller changes become part of the change (P53), and every entry says its
 /// controller.
-fn pull_in(merged: &mut Merged, placement: &mut Placement, report: &mut Report) {
+fn pull_in_ports(merged: &mut Merged, placement: &Placement, report: &mut Report) {
     for (port, (controller, reason)) in &placement.controllers {
         let Some(member) = merged.members.get_mut(&Key::kernel(port)) else { continue };
         let now = current_controller(member).unwrap_or_default().to_owned();
@@ -360,20 +371,63 @@ fn pull_in(merged: &mut Merged, placement: &mut Placement, report: &mut Report) 
             }
         }
     }
-    for key in placement.joined.keys().chain(placement.left.keys()) {
-        let (joined, left) = (placement.joined.get(key), placement.left.get(key));
-        let port = joined.into_iter().chain(left).flatten().next().cloned().unwrap_or_default();
-        if let Some(member) = merged.members.get_mut(key)
-            && member.desired.is_none()
-            && let Some(current) = &member.current
-        {
-            member.desired = Some(Interface::new(&current.name, current.kind().clone(), current.state()));
-            member.reason = Some(Reason::ControllerOf(port));
-        }
-    }
+}
+
+/// Whether it cannot be a port any more.
+fn leaves(member: &Member, capabilities: &Capabilities) -> bool {
+    is_gone(member, capabilities) || member.desired.as_ref().is_some_and(Interface::is_absent)
 }
 
 impl Placement {
+    /// Once it is known what goes: controllers forget ports that are gone, and controllers without
+    /// a list in the document become part of the change when their ports do.
+    pub fn settle_controllers(
+        &mut self,
+        merged: &mut Merged,
+        capabilities: &Capabilities,
+        report: &mut Report,
+    ) {
+        for (port, member) in &merged.members {
+            if member.ignored || !leaves(member, capabilities) {
+                continue;
+            }
+            let Some(now) = current_controller(member) else { continue };
+            if let Some(key) = controller_key(merged, now) {
+                self.left.entry(key).or_default().insert(port.name.clone());
+            }
+        }
+        self.refuse_gone_ports(merged, capabilities, report);
+        for key in self.joined.keys().chain(self.left.keys()) {
+            let (joined, left) = (self.joined.get(key), self.left.get(key));
+            let port = joined.into_iter().chain(left).flatten().next().cloned().unwrap_or_default();
+            if let Some(member) = merged.members.get_mut(key)
+                && member.desired.is_none()
+                && !member.ignored
+                && let Some(current) = &member.current
+            {
+                member.desired = Some(Interface::new(&current.name, current.kind().clone(), current.state()));
+                member.reason = Some(Reason::ControllerOf(port));
+            }
+        }
+    }
+
+    /// A port that the document lists must not be gone.
+    fn refuse_gone_ports(&self, merged: &Merged, capabilities: &Capabilities, report: &mut Report) {
+        for (key, member) in &merged.members {
+            let Some(desired) = member.desired.as_ref().filter(|_| !is_gone(member, capabilities)) else {
+                continue;
+            };
+            for port in ports(desired).unwrap_or_default() {
+                let gone = merged.kernel(port).filter(|port| !port.ignored && leaves(port, capabilities));
+                if gone.is_some_and(|port| port.desired.is_some()) {
+                    let message =
+                        format!("`{port}` will not be there, and cannot be a port of `{}`", key.name);
+                    report.invalid(ports_path(&member.path(), desired), message);
+                }
+            }
+        }
+    }
+
     /// Brings the port list of a controller that the document does not list in line.
     pub fn settle_ports(&self, key: &Key, target: &mut Interface) {
         if let Some(left) = self.left.get(key) {
