@@ -14,7 +14,9 @@ use super::{
     Capabilities, Change, Key, Member, Merged, NameMatch, Names, Options, Plan, Reason, Unmentioned,
 };
 use super::{global, lineage, ports as membership, validate};
-use crate::state::{Address, Identifier, Interface, InterfaceState, InterfaceType, Ip, Problem, State};
+use crate::state::{
+    Address, Bond, Bridge, Identifier, Interface, InterfaceState, InterfaceType, Ip, Problem, State, Vrf,
+};
 
 /// What has to change so that the network is as `desired`, or everything that is wrong with that
 /// wish. `desired` is a client's document, `current` the whole network, secrets included.
@@ -320,13 +322,25 @@ fn bare(current: &Interface) -> Interface {
     }
 }
 
-/// With `override_interfaces` the document alone describes the interface (P2): name and type are
-/// all that is taken from what is there.
+/// With `override_interfaces` the document alone describes the interface (P2): what is taken from
+/// what is there is what makes it that interface, and its ports, which have entries of their own.
 fn identity(current: &Interface) -> Interface {
-    Interface {
-        veth: current.veth.clone(),
-        ..Interface::new(&current.name, current.kind().clone(), InterfaceState::Up)
-    }
+    let bond = current.bond.as_ref().map(|bond| {
+        let Bond { mode: _, options: _, port, ports_config } = bond.as_ref().clone();
+        Box::new(Bond { mode: None, options: None, port, ports_config })
+    });
+    let bridge = current.bridge.as_ref().map(|bridge| {
+        let mut bridge = bridge.clone();
+        match bridge.as_mut() {
+            Bridge::Linux(bridge) => bridge.options = None,
+            Bridge::Ovs(bridge) => bridge.options = None,
+        }
+        bridge
+    });
+    let vrf = current.vrf.as_ref().map(|vrf| Vrf { port: vrf.port.clone(), route_table_id: None });
+    let veth = current.veth.clone();
+    let own = Interface::new(&current.name, current.kind().clone(), InterfaceState::Up);
+    Interface { bond, bridge, vrf, veth, ..own }
 }
 
 /// The document's entry, saying out loud what it means by not mentioning the most visible keys.
