@@ -275,7 +275,7 @@ fn check(documents: &[Json], last: &Json, options: &Options) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_carried_out_plan_leaves_nothing_to_do_and_rolls_back(

@@ -8,7 +8,7 @@ use super::lineage::is_gone;
 use super::merge::normal_token;
 use super::relations::peer;
 use super::report::Report;
-use super::{Capabilities, Key, Member, Merged, family};
+use super::{Capabilities, Key, Merged, family};
 use crate::state::{ErrorKind, Interface, InterfaceType, Ip, MptcpFlag, Path, VlanProtocol, WaitIp};
 
 /// Smallest MTU that IPv6 works with (RFC 8200, 5).
