@@ -3,6 +3,8 @@
 //! `docs/architecture.md` names the rooms below and the arrows allowed between them;
 //! `tests/tidy.rs` enforces the arrows.
 
+pub mod api;
+pub mod auth;
 pub mod backend;
 pub mod client;
 pub mod engine;

@@ -1,0 +1,147 @@
+//! The types of the wire as dictionaries of the bus, and options back. What is not there has no
+//! entry. Documents and parts of documents are JSON text.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Map, Value as Json};
+use zbus::{OwnedVariant, Variant};
+
+use super::BusError;
+use crate::api::failure::stage_name;
+use crate::state::ErrorKind;
+use crate::wire::{ErrorInfo, Owner, PlanInfo, ProgressInfo, StatusInfo, TransactionInfo};
+
+/// `a{sv}`.
+pub(super) type Dict = BTreeMap<&'static str, Variant<'static>>;
+
+/// Options as a client sent them.
+pub(super) type Options = HashMap<String, OwnedVariant>;
+
+/// Text as the bus can carry it: without zero characters.
+pub(super) fn text(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}
+
+fn texts(texts: Vec<String>) -> Variant<'static> {
+    texts.into_iter().map(text).collect::<Vec<_>>().into()
+}
+
+/// Puts in what is there.
+fn put<T: Into<Variant<'static>>>(dict: &mut Dict, key: &'static str, value: Option<T>) {
+    if let Some(value) = value {
+        dict.insert(key, value.into());
+    }
+}
+
+pub(super) fn owner(owner: Owner) -> Dict {
+    let Owner { uid, pid, via } = owner;
+    let mut dict = Dict::from([("uid", uid.into()), ("via", text(via).into())]);
+    put(&mut dict, "pid", pid);
+    dict
+}
+
+pub(super) fn error(info: ErrorInfo) -> Dict {
+    let ErrorInfo { kind, message, path, line, column, hint, more } = info;
+    let mut dict = Dict::from([("kind", kind.into()), ("message", text(message).into())]);
+    put(&mut dict, "path", Some(text(path)).filter(|path| !path.is_empty()));
+    put(&mut dict, "line", line);
+    put(&mut dict, "column", column);
+    put(&mut dict, "hint", hint.map(text));
+    let more: Vec<Dict> = more.into_iter().map(error).collect();
+    put(&mut dict, "more", Some(more).filter(|more| !more.is_empty()));
+    dict
+}
+
+pub(super) fn progress(info: ProgressInfo) -> Dict {
+    let ProgressInfo { n, of, interface, text: what } = info;
+    let mut dict = Dict::from([("n", n.into()), ("of", of.into()), ("text", text(what).into())]);
+    put(&mut dict, "interface", interface.map(text));
+    dict
+}
+
+pub(super) fn transaction(info: TransactionInfo) -> Dict {
+    let TransactionInfo {
+        id,
+        owner: by,
+        stage,
+        created,
+        ended,
+        progress: step,
+        seconds_left,
+        error: why,
+        unrestored,
+        warnings,
+        diff,
+    } = info;
+    let mut dict = Dict::from([
+        ("id", id.into()),
+        ("owner", owner(by).into()),
+        ("stage", stage_name(stage).into()),
+        ("created", created.into()),
+        ("diff", text(diff).into()),
+    ]);
+    put(&mut dict, "ended", ended);
+    put(&mut dict, "progress", step.map(progress));
+    put(&mut dict, "seconds_left", seconds_left);
+    put(&mut dict, "error", why.map(error));
+    put(&mut dict, "unrestored", (!unrestored.is_empty()).then(|| texts(unrestored)));
+    put(&mut dict, "warnings", (!warnings.is_empty()).then(|| texts(warnings)));
+    dict
+}
+
+pub(super) fn plan(info: PlanInfo) -> Dict {
+    let PlanInfo { changes, diff, warnings } = info;
+    Dict::from([
+        ("changes", texts(changes.iter().map(ToString::to_string).collect())),
+        ("diff", text(diff).into()),
+        ("warnings", texts(warnings)),
+    ])
+}
+
+pub(super) fn status(info: StatusInfo) -> Dict {
+    let StatusInfo {
+        version,
+        backend,
+        backend_reason,
+        interface_types,
+        revision,
+        queued,
+        transactions,
+        alerts,
+    } = info;
+    let transactions: Vec<Dict> = transactions.into_iter().map(transaction).collect();
+    Dict::from([
+        ("version", version.into()),
+        ("backend", backend.into()),
+        ("backend_reason", text(backend_reason).into()),
+        ("interface_types", texts(interface_types)),
+        ("revision", revision.into()),
+        ("queued", queued.into()),
+        ("transactions", transactions.into()),
+        ("alerts", texts(alerts)),
+    ])
+}
+
+/// Options as JSON; all of them are truth values, numbers or text.
+pub(super) fn options(options: Options) -> Result<Json, BusError> {
+    let mut out = Map::new();
+    for (name, value) in options {
+        let value = match &*value {
+            Variant::Bool(value) => (*value).into(),
+            Variant::U8(value) => (*value).into(),
+            Variant::U16(value) => (*value).into(),
+            Variant::U32(value) => (*value).into(),
+            Variant::U64(value) => (*value).into(),
+            Variant::I16(value) => (*value).into(),
+            Variant::I32(value) => (*value).into(),
+            Variant::I64(value) => (*value).into(),
+            Variant::Str(value) => value.as_str().into(),
+            _ => {
+                let message = format!("option {name}: expected a truth value, a number or text");
+                return Err(BusError::new(ErrorKind::InvalidArgument, &message));
+            }
+        };
+        out.insert(name, value);
+    }
+    Ok(out.into())
+}

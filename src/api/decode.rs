@@ -1,0 +1,300 @@
+//! From the parameters of a call to a request, strictly: what is not known is an error.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
+use super::Method;
+use crate::engine::{ApplyOptions, Refusal, Request, ShowOptions};
+use crate::plan;
+use crate::state::{Document, NODES_MAX, Path, Problem};
+
+/// Longest explanation of what is wrong with the parameters.
+const REASON_CHARS_MAX: usize = 300;
+/// What `History` answers without a limit.
+const HISTORY_LIMIT: u32 = 20;
+/// Longest time to commit: a day. A longer one is a mistake, and no safety net any more.
+const TIMEOUT_S_MAX: u32 = 24 * 60 * 60;
+
+/// A call as both transports write it. Its other members are read elsewhere.
+#[derive(Deserialize)]
+struct Call<T> {
+    parameters: Option<T>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Show {
+    options: Option<ShowWith>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShowWith {
+    kernel_only: Option<bool>,
+    running_config_only: Option<bool>,
+    show_secrets: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sent {
+    document: Option<String>,
+    // Any value, so that no error of the reader repeats a part of it: it may hold secrets.
+    state: Option<Json>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SentWith<Options> {
+    document: Option<String>,
+    state: Option<Json>,
+    options: Option<Options>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlanWith {
+    override_interfaces: Option<bool>,
+    memory_only: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApplyWith {
+    override_interfaces: Option<bool>,
+    memory_only: Option<bool>,
+    verify: Option<bool>,
+    commit: Option<bool>,
+    timeout_s: Option<u32>,
+    wait: Option<bool>,
+    join: Option<u64>,
+    cancel_on_disconnect: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MaybeId {
+    id: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Id {
+    id: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExtendBy {
+    id: Option<u64>,
+    seconds: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Newest {
+    limit: Option<u32>,
+}
+
+/// The request in a call; None for `Monitor`, which the engine answers with its events.
+pub(super) fn request(method: Method, call: &[u8]) -> Result<Option<Request>, Refusal> {
+    let request = match method {
+        Method::Show => {
+            let Show { options } = parameters(call)?;
+            let ShowWith { kernel_only, running_config_only, show_secrets } = options.unwrap_or_default();
+            Request::Show(ShowOptions {
+                kernel_only: kernel_only.unwrap_or(false),
+                running_config_only: running_config_only.unwrap_or(false),
+                secrets: show_secrets.unwrap_or(false),
+            })
+        }
+        Method::Plan => {
+            let SentWith { document, state, options } = parameters(call)?;
+            let PlanWith { override_interfaces, memory_only } = options.unwrap_or_default();
+            let options = plan_options(override_interfaces, memory_only);
+            Request::Plan { document: sent(document, state)?, options }
+        }
+        Method::Validate => {
+            let Sent { document, state } = parameters(call)?;
+            Request::Validate { document: sent(document, state)? }
+        }
+        Method::Apply | Method::Submit => {
+            let SentWith { document, state, options } = parameters(call)?;
+            let options = apply_options(options.unwrap_or_default())?;
+            Request::Submit { document: sent(document, state)?, options }
+        }
+        Method::Commit => Request::Commit { id: parameters::<MaybeId>(call)?.id },
+        Method::Rollback => Request::Rollback { id: parameters::<MaybeId>(call)?.id },
+        Method::Extend => {
+            let ExtendBy { id, seconds } = parameters(call)?;
+            Request::Extend { id, seconds: timeout("seconds", seconds)? }
+        }
+        Method::Cancel => Request::Cancel { id: parameters::<Id>(call)?.id },
+        Method::GenerateRevert => {
+            let Sent { document, state } = parameters(call)?;
+            Request::GenerateRevert { document: sent(document, state)? }
+        }
+        Method::List => {
+            let Nothing {} = parameters(call)?;
+            Request::List
+        }
+        Method::Log => Request::Log { id: parameters::<Id>(call)?.id },
+        Method::History => {
+            let Newest { limit } = parameters(call)?;
+            Request::History { limit: limit.unwrap_or(HISTORY_LIMIT) }
+        }
+        Method::GetStatus => {
+            let Nothing {} = parameters(call)?;
+            Request::GetStatus
+        }
+        Method::Monitor => {
+            let Nothing {} = parameters(call)?;
+            return Ok(None);
+        }
+    };
+    Ok(Some(request))
+}
+
+fn apply_options(with: ApplyWith) -> Result<ApplyOptions, Refusal> {
+    let ApplyWith {
+        override_interfaces,
+        memory_only,
+        verify,
+        commit,
+        timeout_s,
+        wait,
+        join,
+        cancel_on_disconnect,
+    } = with;
+    let default = ApplyOptions::default();
+    Ok(ApplyOptions {
+        plan: plan_options(override_interfaces, memory_only),
+        verify: verify.unwrap_or(default.verify),
+        commit: commit.unwrap_or(default.commit),
+        timeout_s: timeout("timeout_s", timeout_s.unwrap_or(default.timeout_s))?,
+        wait: wait.unwrap_or(default.wait),
+        join: join.or(default.join),
+        cancel_on_disconnect: cancel_on_disconnect.unwrap_or(default.cancel_on_disconnect),
+    })
+}
+
+fn plan_options(override_interfaces: Option<bool>, memory_only: Option<bool>) -> plan::Options {
+    let default = plan::Options::default();
+    plan::Options {
+        override_interfaces: override_interfaces.unwrap_or(default.override_interfaces),
+        memory_only: memory_only.unwrap_or(default.memory_only),
+    }
+}
+
+fn timeout(name: &str, seconds: u32) -> Result<u32, Refusal> {
+    match seconds {
+        1..=TIMEOUT_S_MAX => Ok(seconds),
+        _ => Err(invalid(format!("{name} must be from 1 to {TIMEOUT_S_MAX}, not {seconds}"))),
+    }
+}
+
+/// The document, sent in exactly one of the two forms.
+fn sent(document: Option<String>, state: Option<Json>) -> Result<Document, Refusal> {
+    match (document, state) {
+        (Some(text), None) => Document::from_text(&text),
+        (None, Some(state @ Json::Object(_))) => Ok(Document::from_json(&state)),
+        (None, Some(_)) => Err(invalid("state: expected an object")),
+        (None, None) => Err(invalid("neither `document` nor `state` is given")),
+        (Some(_), Some(_)) => Err(invalid("both `document` and `state` are given")),
+    }
+}
+
+fn parameters<T: DeserializeOwned>(call: &[u8]) -> Result<T, Refusal> {
+    if values_in(call) > NODES_MAX {
+        return Err(invalid(format!("there are more than {NODES_MAX} values in the parameters")));
+    }
+    let read = match serde_json::from_slice::<Call<T>>(call) {
+        Ok(Call { parameters: Some(parameters) }) => Ok(parameters),
+        Ok(Call { parameters: None }) => serde_json::from_str("{}"),
+        Err(error) => Err(error),
+    };
+    read.map_err(|error| {
+        let text = error.to_string();
+        // The place in the message says nothing to people, who never see it.
+        let reason = text.split(" at line ").next().unwrap_or(&text);
+        invalid(format!("parameters: {}", reason.chars().take(REASON_CHARS_MAX).collect::<String>()))
+    })
+}
+
+/// How many values a JSON text has at most: reading it costs memory for each.
+fn values_in(json: &[u8]) -> usize {
+    let mut values = 1;
+    let mut in_string = false;
+    let mut escaped = false;
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b',' | b'[' | b'{' if !in_string => values += 1,
+            _ => {}
+        }
+    }
+    values
+}
+
+fn invalid(message: impl Into<String>) -> Refusal {
+    vec![Problem::invalid(Path::root(), message)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(method: Method, call: &str) -> String {
+        let problems = request(method, call.as_bytes()).expect_err("a wrong call");
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn what_is_not_known_is_named() {
+        let unknown_option = r#"{"parameters": {"document": "", "options": {"tiemout_s": 5}}}"#;
+        let text = error(Method::Apply, unknown_option);
+        assert!(text.starts_with("parameters: unknown field `tiemout_s`, expected one of"), "{text}");
+        let text = error(Method::List, r#"{"parameters": {"all": true}}"#);
+        assert!(text.contains("unknown field `all`"), "{text}");
+    }
+
+    #[test]
+    fn a_document_comes_in_exactly_one_form() {
+        assert!(error(Method::Validate, "{}").contains("neither"));
+        let both = r#"{"parameters": {"document": "", "state": {}}}"#;
+        assert!(error(Method::Validate, both).contains("both"));
+        let secret = r#"{"parameters": {"state": "password: hunter2"}}"#;
+        assert_eq!(error(Method::Validate, secret), "state: expected an object");
+    }
+
+    #[test]
+    fn numbers_have_their_bounds() {
+        let call = r#"{"parameters": {"seconds": 0}}"#;
+        assert_eq!(error(Method::Extend, call), "seconds must be from 1 to 86400, not 0");
+        assert!(error(Method::Cancel, "{}").contains("missing field `id`"));
+        assert!(error(Method::Log, r#"{"parameters": {"id": -1}}"#).contains("-1"));
+    }
+
+    #[test]
+    fn more_values_than_a_document_may_have_are_not_read() {
+        let call = format!(r#"{{"parameters": {{"state": {{"a": [{}0]}}}}}}"#, "0,".repeat(NODES_MAX));
+        assert!(error(Method::Validate, &call).contains("more than"));
+        assert_eq!(values_in(br#"{"a": "[,\",,", "b": [1, 2]}"#), 5);
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_engine() {
+        let call = br#"{"parameters": {"state": {}, "options": {}}}"#;
+        let Ok(Some(Request::Submit { options, .. })) = request(Method::Apply, call) else {
+            panic!("not a submission");
+        };
+        assert_eq!(options, ApplyOptions::default());
+    }
+}
