@@ -1,6 +1,8 @@
 //! Southbound: how a plan reaches the network. The engine knows backends only through
 //! [`Backend`].
 
+pub mod kernel;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;

@@ -221,24 +221,46 @@ impl Features {
     }
 }
 
-/// Writes wanted features by name (`ETHTOOL_A_FEATURES_WANTED`, a bit set of names and values).
+/// `ETHTOOL_A_FEATURES_WANTED`
+const FEATURES_WANTED: u16 = 3;
+/// `ETHTOOL_A_FEC_MODES`
+const FEC_MODES: u16 = 2;
+
+/// Writes wanted features by name.
 pub fn write_wanted<'a>(writer: &mut Writer<'_>, wanted: impl IntoIterator<Item = (&'a str, bool)>) {
-    const WANTED: u16 = 3;
+    write_bits(writer, FEATURES_WANTED, wanted);
+}
+
+/// Writes the modes of forward error correction to choose from, by name: `None`, `RS`, `BASER`,
+/// `LLRS`. The list is complete: what is not named is off.
+pub fn write_fec_modes<'a>(writer: &mut Writer<'_>, modes: impl IntoIterator<Item = &'a str>) {
+    /// `ETHTOOL_A_BITSET_NOMASK`
+    const NO_MASK: u16 = 1;
+    writer.nest(FEC_MODES, |w| {
+        w.put(NO_MASK, &super::Present);
+        write_bit_list(w, modes.into_iter().map(|mode| (mode, true)));
+    });
+}
+
+/// A bit set of names and values.
+fn write_bits<'a>(writer: &mut Writer<'_>, kind: u16, bits: impl IntoIterator<Item = (&'a str, bool)>) {
+    writer.nest(kind, |w| write_bit_list(w, bits));
+}
+
+fn write_bit_list<'a>(writer: &mut Writer<'_>, bits: impl IntoIterator<Item = (&'a str, bool)>) {
     const BITS: u16 = 3;
     const BIT: u16 = 1;
     const BIT_NAME: u16 = 2;
     const BIT_VALUE: u16 = 3;
-    writer.nest(WANTED, |w| {
-        w.nest(BITS, |w| {
-            for (name, value) in wanted {
-                w.nest(BIT, |w| {
-                    w.text(BIT_NAME, name);
-                    if value {
-                        w.put(BIT_VALUE, &super::Present);
-                    }
-                });
-            }
-        });
+    writer.nest(BITS, |w| {
+        for (name, value) in bits {
+            w.nest(BIT, |w| {
+                w.text(BIT_NAME, name);
+                if value {
+                    w.put(BIT_VALUE, &super::Present);
+                }
+            });
+        }
     });
 }
 

@@ -46,6 +46,36 @@ macro_rules! kinds {
                     Self::Other(_) => {}
                 }
             }
+
+            /// Leaves only the attributes that differ from `before`; all of them if that is of
+            /// another kind.
+            pub fn changed_from(&self, before: &Self) -> Self {
+                match (self, before) {
+                    $((Self::$variant(data), Self::$variant(before)) => {
+                        Self::$variant(Box::new(data.changed_from(before)))
+                    })*
+                    _ => self.clone(),
+                }
+            }
+
+            /// Whether no attribute is set.
+            pub fn is_empty(&self) -> bool {
+                match self {
+                    $(Self::$variant(data) => **data == $struct::default(),)*
+                    Self::Other(_) => true,
+                }
+            }
+        }
+
+        /// The kind and what is set, as `vlan id 7, protocol Be16(33024)`.
+        impl std::fmt::Display for Data {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.kind())?;
+                match self {
+                    $(Self::$variant(data) if **data != $struct::default() => write!(f, " {data}"),)*
+                    _ => Ok(()),
+                }
+            }
         }
     };
 }

@@ -36,6 +36,56 @@ macro_rules! attributes {
                 let Self { $($field,)* $($($shown: _,)*)? } = self;
                 $(writer.put_some($number, $field.as_ref());)*
             }
+
+            /// Leaves only what is set here and is not the same in `before`.
+            #[must_use]
+            pub fn changed_from(&self, before: &Self) -> Self {
+                let mut changed = Self::default();
+                $(if self.$field != before.$field {
+                    changed.$field.clone_from(&self.$field);
+                })*
+                changed
+            }
+
+            /// Takes from `other` what is not set here.
+            #[must_use]
+            pub fn or(mut self, other: &Self) -> Self {
+                $(if self.$field.is_none() {
+                    self.$field.clone_from(&other.$field);
+                })*
+                self
+            }
+
+            /// Leaves only what is also set in `other`, whatever its value.
+            #[must_use]
+            pub fn only_set_in(mut self, other: &Self) -> Self {
+                $(if other.$field.is_none() {
+                    self.$field = None;
+                })*
+                self
+            }
+
+            /// Leaves only what is not set in `other`.
+            #[must_use]
+            pub fn except(mut self, other: &Self) -> Self {
+                $(if other.$field.is_some() {
+                    self.$field = None;
+                })*
+                self
+            }
+        }
+
+        /// What is set, as `mode 4, miimon 100`.
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let mut separator = "";
+                $(if let Some(value) = &self.$field {
+                    write!(f, "{separator}{} {value:?}", stringify!($field))?;
+                    separator = ", ";
+                })*
+                let _ = separator;
+                Ok(())
+            }
         }
     };
 }

@@ -1,0 +1,7 @@
+//! The kernel backend.
+
+mod encode;
+mod links;
+mod lower;
+mod op;
+mod routes;
