@@ -145,7 +145,8 @@ impl RouteOps {
     ) -> Self {
         let kept = present.iter().filter(|route| !removed.contains(route));
         let wanted = gather(kept.chain(added.iter().copied()), &vrf_table);
-        let there = gather(present.iter().chain(removed.iter().copied()), &vrf_table);
+        let unseen = removed.iter().copied().filter(|route| !present.contains(route));
+        let there = gather(present.iter().chain(unseen), &vrf_table);
         let goes = |spec: &&RouteSpec| !wanted.contains(spec);
         let comes = |spec: &&RouteSpec| {
             !there.contains(spec) || spec.hops.iter().any(|hop| lost.contains(&hop.link))

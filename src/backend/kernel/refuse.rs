@@ -1,0 +1,139 @@
+//! What a kernel alone cannot do: refused while planning, with the key. Pure.
+
+use serde_json::Value as Json;
+
+use super::files::ResolverOwner;
+use super::links::Link;
+use super::probe::Kinds;
+use crate::kernel::netlink::kinds::Data;
+use crate::plan::{Action, Change, InterfaceChange, Plan};
+use crate::state::{ErrorKind, InterfaceType, Path, Problem};
+
+/// When a new value asks for what is refused.
+enum Asks {
+    /// It is set to something: not off, zero or empty.
+    Something,
+    /// It is off.
+    Off,
+    /// It is another word, or another number.
+    OtherThan(&'static str),
+}
+
+/// Keys the kernel has no place for, each with the reason.
+const REFUSALS: [(&str, Asks, &str); 22] = [
+    ("description", Asks::Something, "the kernel keeps no description"),
+    ("wait-ip", Asks::OtherThan("any"), "nothing here waits for addresses"),
+    ("ipv4.dhcp", Asks::Something, NO_DHCP),
+    ("ipv6.dhcp", Asks::Something, NO_DHCP),
+    ("ipv6.auto-route-table-id", Asks::OtherThan("254"), "the kernel puts advertised routes into its main table"),
+    ("ipv6.auto-route-metric", Asks::OtherThan("-1"), "the kernel chooses the metric of advertised routes"),
+    ("ipv6.auto-gateway", Asks::Off, WITH_ADVERTISED),
+    ("ipv6.auto-routes", Asks::Off, WITH_ADVERTISED),
+    ("ipv6.addr-gen-mode", Asks::OtherThan("eui64"), "the kernel keeps no secret for it over a reboot"),
+    ("mptcp", Asks::Something, "MPTCP endpoints are not implemented for the kernel backend"),
+    ("ovs-db", Asks::Something, "Open vSwitch settings need its database"),
+    ("802.1x", Asks::Something, "802.1X needs a supplicant, and the kernel backend runs none"),
+    ("lldp.enabled", Asks::Something, "LLDP needs a listener, and the kernel backend runs none"),
+    ("dispatch", Asks::Something, "scripts need a dispatcher, and the kernel backend runs none"),
+    ("ethernet.sr-iov", Asks::Something, "virtual functions are not implemented for the kernel backend"),
+    ("link-aggregation.options.balance_slb", Asks::Something, "source load balancing is done in user space"),
+    ("patch", Asks::Something, "a patch port needs Open vSwitch"),
+    ("dpdk", Asks::Something, "a DPDK port needs Open vSwitch"),
+    ("macsec.mka-cak", Asks::Something, NO_MKA),
+    ("macsec.mka-ckn", Asks::Something, NO_MKA),
+    ("infiniband", Asks::Something, "InfiniBand is not implemented for the kernel backend"),
+    ("libreswan", Asks::Something, "IPsec needs a key exchange daemon"),
+];
+
+const NO_DHCP: &str = "DHCP needs a client, and the kernel backend runs none";
+const NO_MKA: &str = "keys need a MACsec key agreement daemon, and the kernel backend runs none";
+const WITH_ADVERTISED: &str = "the kernel takes routes together with advertised addresses";
+
+impl Asks {
+    fn applies(&self, value: &Json) -> bool {
+        let is_nothing = match value {
+            Json::Null => true,
+            Json::Bool(on) => !on,
+            Json::Number(number) => number.as_i64() == Some(0),
+            Json::String(text) => text.is_empty(),
+            Json::Array(items) => items.is_empty(),
+            Json::Object(keys) => keys.is_empty(),
+        };
+        match self {
+            Self::Something => !is_nothing,
+            Self::Off => *value == Json::Bool(false),
+            Self::OtherThan(word) => !is_nothing && value.to_string().trim_matches('"') != *word,
+        }
+    }
+}
+
+/// Everything in the plan that cannot be done here.
+pub(super) fn refuse(plan: &Plan, kinds: &Kinds, resolver: &ResolverOwner) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for change in &plan.changes {
+        match change {
+            Change::Interface(change) => interface(plan, change, kinds, &mut problems),
+            Change::Dns(_) => {
+                let because = match resolver {
+                    ResolverOwner::Nobody => continue,
+                    ResolverOwner::LinksTo(target) => format!("it is a link to {}", target.display()),
+                    ResolverOwner::Generated(owner) => format!("{owner} writes it"),
+                };
+                let message = format!("/etc/resolv.conf is not ours to write: {because}");
+                problems.push(unsupported(Path::root().key("dns-resolver").key("config"), message));
+            }
+            Change::Route(_) | Change::Rule(_) | Change::Hostname(_) => {}
+        }
+    }
+    for (key, is_asked) in [("ovs-db", plan.expected.ovs_db.is_some()), ("ovn", plan.expected.ovn.is_some())] {
+        if is_asked {
+            problems.push(unsupported(Path::root().key(key), "Open vSwitch settings need its database"));
+        }
+    }
+    problems
+}
+
+fn unsupported(path: Path, message: impl Into<String>) -> Problem {
+    Problem::new(ErrorKind::NotSupportedError, path, message)
+}
+
+fn interface(plan: &Plan, change: &InterfaceChange, kinds: &Kinds, problems: &mut Vec<Problem>) {
+    let Some(after) = change.after.as_ref().filter(|_| change.action != Action::Remove) else { return };
+    let origin = plan.origins.get(&(change.name.clone(), change.kind.clone()));
+    let path = origin.cloned().unwrap_or_else(|| Path::root().key("interfaces"));
+    let made = (change.action == Action::Add || change.rebuild) && after.is_up();
+    if made && let Some(because) = cannot_make(change, kinds) {
+        problems.push(unsupported(path.key("type"), because));
+        return;
+    }
+    for field in &change.fields {
+        let name = field.path.to_string();
+        let is_below = |key: &str| {
+            name.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        let value = field.after.as_ref().unwrap_or(&Json::Null);
+        let refused = REFUSALS.iter().find(|(key, asks, _)| is_below(key) && asks.applies(value));
+        if let Some((_, _, because)) = refused {
+            problems.push(unsupported(path.keys(&name), *because));
+        }
+    }
+    if let Some(Link { data: Data::Bridge(bridge), .. }) = Link::of(after)
+        && bridge.vlan_filtering == Some(true)
+        && !kinds.vlan_filtering
+    {
+        let path = path.key("bridge").key("port");
+        problems.push(unsupported(path, "bridges of this kernel cannot filter VLANs"));
+    }
+}
+
+/// Why an interface of this type cannot be made here.
+fn cannot_make(change: &InterfaceChange, kinds: &Kinds) -> Option<String> {
+    let after = change.after.as_ref()?;
+    match Link::of(after) {
+        Some(link) if kinds.kinds.contains(link.data.kind()) => None,
+        Some(link) => Some(format!("this kernel has no links of kind `{}`", link.data.kind())),
+        // The other end makes it.
+        None if matches!(change.kind, InterfaceType::Ethernet | InterfaceType::Veth) => None,
+        None => Some(format!("the kernel backend cannot make interfaces of type `{}`", change.kind)),
+    }
+}
