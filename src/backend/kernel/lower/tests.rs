@@ -295,7 +295,7 @@ routes:
 ",
     );
     let change = |action, route: Route| {
-        Change::Route(RouteChange { action, reason: Reason::Desired, route })
+        Change::Route(RouteChange { action, reason: Reason::Desired, route, next_hops: None })
     };
     let routes = now.config_routes();
     let mut plan = planned(&now, &State::empty());
