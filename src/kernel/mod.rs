@@ -2,3 +2,4 @@
 
 pub mod mirror;
 pub mod netlink;
+pub mod show;

@@ -177,11 +177,24 @@ impl Keeper {
             }
             Event::Overrun => {
                 tracing::info!("notifications of the kernel were lost; reading its state anew");
+                self.discard()?;
                 self.load().await?;
                 self.load_ethtool().await?;
                 Ok(false)
             }
         }
+    }
+
+    /// Throws away the notifications that are queued. They end in a gap, and followed from a newer
+    /// image they would lead to a state that never was.
+    fn discard(&mut self) -> Result<(), MirrorError> {
+        for _ in 0..SYNC_ROUNDS {
+            let event = self.events.drain(DATAGRAMS, |_| {}).map_err(MirrorError::Listen)?;
+            if event == Event::Drained {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn synchronise(&mut self, first: SyncRequest) -> Result<(), MirrorError> {

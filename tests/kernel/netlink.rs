@@ -1,31 +1,14 @@
-//! The codec and the connection against the running kernel, in a network namespace of their own.
-//! Needs the right to make one (root, or root of a user namespace).
+//! The codec and the connection.
 
+use crate::namespace::in_namespace;
 use nix::libc;
-use nix::sched::{CloneFlags, unshare};
 use nmstated::kernel::netlink::uapi::link::VETH_INFO_PEER;
 use nmstated::kernel::netlink::{
     Connection, Event, Family, FamilyError, Message, NetlinkError, Protocol, Request, Subscription,
 };
-use std::future::Future;
 use std::time::Duration;
 
 const IFNAME: u16 = libc::IFLA_IFNAME;
-
-/// Runs a test on a thread that has a fresh network namespace.
-fn in_namespace<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
-    let thread = std::thread::spawn(|| {
-        unshare(CloneFlags::CLONE_NEWNET).expect("these tests need the right to make a namespace");
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime starts")
-            .block_on(test());
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
-}
 
 fn create(name: &str, kind: &str) -> Request {
     let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
