@@ -2,11 +2,11 @@
 //! they must lead to in `plan.txt`. `BLESS=1 cargo test --test golden` writes what is now.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use nmstated::plan::{self, Capabilities, Change, Options, Plan};
+use nmstated::plan::text::{self, Paint};
+use nmstated::plan::{self, Capabilities, Options, Plan};
 use nmstated::state::{Document, InterfaceType, Problem, State};
 
 fn read(path: &Path) -> State {
@@ -40,40 +40,24 @@ fn options(name: &str) -> Options {
 
 fn print(result: &Result<Plan, Vec<Problem>>) -> String {
     let mut text = String::new();
-    let mut line = |args: std::fmt::Arguments<'_>| writeln!(text, "{args}").expect("a string takes all text");
     match result {
         Ok(plan) => {
-            for change in &plan.changes {
-                print_change(change, &mut line);
-            }
+            text += &text::diff(plan, Paint::Plain);
             let expected = serde_json::to_value(&plan.expected).expect("a state prints");
             for interface in expected["interfaces"].as_array().into_iter().flatten() {
-                line(format_args!("expect {interface}"));
+                text += &format!("expect {}\n", text::value(interface));
             }
             for warning in &plan.warnings {
-                line(format_args!("warning: {warning}"));
+                text += &format!("warning: {warning}\n");
             }
         }
         Err(problems) => {
             for problem in problems {
-                line(format_args!("{}: {problem}", problem.kind));
+                text += &format!("{}: {problem}\n", problem.kind);
             }
         }
     }
     text
-}
-
-fn print_change(change: &Change, line: &mut impl FnMut(std::fmt::Arguments<'_>)) {
-    let Change::Interface(change) = change else {
-        line(format_args!("{}", serde_json::to_string(change).expect("a change prints")));
-        return;
-    };
-    let rebuild = if change.rebuild { " (made again)" } else { "" };
-    line(format_args!("{:?} {} {}{rebuild}: {:?}", change.action, change.kind, change.name, change.reason));
-    for field in &change.fields {
-        let show = |value: &Option<serde_json::Value>| value.as_ref().map_or("-".into(), ToString::to_string);
-        line(format_args!("    {}: {} -> {}", field.path, show(&field.before), show(&field.after)));
-    }
 }
 
 #[test]

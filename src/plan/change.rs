@@ -87,8 +87,10 @@ pub enum Reason {
     ControllerOf(String),
     /// It is the other end of that veth.
     PeerOf(String),
-    /// The interface that carries it is removed, or made again.
+    /// The interface that carries it is removed.
     ParentRemoved(String),
+    /// It goes with that interface, which is made again, and comes back with it.
+    MadeAgain(String),
     /// It goes through that interface, which is removed or loses the address family.
     InterfaceGone(String),
     /// A desired route or rule takes its place.

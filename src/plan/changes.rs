@@ -131,14 +131,14 @@ fn rebuild_dependents<'a>(merged: &'a Merged, changes: &mut BTreeMap<&'a Key, In
         for key in children.get(name.as_str()).into_iter().flatten() {
             if seen.insert(key.name.clone()) {
                 let member = &merged.members[*key];
-                let change = entry(changes, key, member, Reason::ParentRemoved(name.clone()));
+                let change = entry(changes, key, member, Reason::MadeAgain(name.clone()));
                 change.rebuild = true;
                 queue.push((key.name.clone(), member.kind().is_controller()));
             }
         }
         for key in members_of.get(name.as_str()).into_iter().flatten().filter(|_| is_controller) {
             // It stands alone when its turn comes.
-            let change = entry(changes, key, &merged.members[*key], Reason::PortOf(name.clone()));
+            let change = entry(changes, key, &merged.members[*key], Reason::MadeAgain(name.clone()));
             if let Some(before) = &mut change.before {
                 before.controller = None;
             }

@@ -24,6 +24,7 @@ mod resolve;
 mod restore;
 pub mod routes;
 pub mod rules;
+mod sequence;
 pub mod text;
 mod validate;
 

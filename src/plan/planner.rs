@@ -10,9 +10,8 @@ use super::ports::Placement;
 use super::relations::{is_removable, ports, retain_ports};
 use super::report::Report;
 use super::resolve::{Asked, resolve};
-use super::{
-    Capabilities, Change, Key, Member, Merged, NameMatch, Names, Options, Plan, Reason, Unmentioned,
-};
+use super::sequence::in_sequence;
+use super::{Capabilities, Key, Member, Merged, NameMatch, Names, Options, Plan, Reason, Unmentioned};
 use super::{global, lineage, ports as membership, validate};
 use crate::state::{
     Address, Bond, Bridge, Identifier, Interface, InterfaceState, InterfaceType, Ip, Problem, State, Vrf,
@@ -33,13 +32,11 @@ pub fn plan(
     validate::interfaces(&merged, capabilities, &mut report);
     let changes = interface_changes(&merged, Unmentioned::Kept, capabilities.profiles);
     let changes = in_order(&merged, changes, &mut report);
-    let mut changes: Vec<Change> =
-        changes.into_iter().map(|change| Change::Interface(Box::new(change))).collect();
-    let (global_changes, global_expected) = global::merge(desired, current, &merged, &mut report);
-    changes.extend(global_changes);
+    let (others, global_expected) = global::merge(desired, current, &merged, &mut report);
     if !report.problems.is_empty() {
-        return Err(report.problems);
+        return Err(report.problems());
     }
+    let changes = in_sequence(changes, others, current.config_routes());
     let (interfaces, origins) = expected(&merged, capabilities);
     let expected = State { interfaces: Some(interfaces), ..global_expected };
     Ok(Plan { changes, expected, origins, warnings: report.warnings })
@@ -267,10 +264,13 @@ fn set_targets(
             member.target = member.current.as_ref().map(bare);
             continue;
         }
-        let current = member.current.as_ref();
-        let mut target = match options.override_interfaces && member.position.is_some() {
-            true => merge(&overriding(desired, current), current.map(identity).as_ref(), &path, report),
-            false => merge(desired, current, &path, report),
+        let mut target = if options.override_interfaces && member.position.is_some() {
+            let desired = overriding(desired, member.current.as_ref());
+            let target = merge(&desired, member.current.as_ref().map(identity).as_ref(), &path, report);
+            member.desired = Some(desired);
+            target
+        } else {
+            merge(desired, member.current.as_ref(), &path, report)
         };
         placement.settle_ports(key, &mut target);
         let controller = target.controller.as_deref().filter(|name| !name.is_empty());

@@ -15,7 +15,8 @@ use super::global;
 use super::merge::is_static;
 use super::relations::{is_removable, same_kind};
 use super::report::Report;
-use super::{Change, Key, Member, Merged, Names, Plan, Reason, Unmentioned};
+use super::sequence::in_sequence;
+use super::{Key, Member, Merged, Names, Plan, Reason, Unmentioned};
 use crate::state::{Interface, InterfaceState, Ip, Part, State};
 
 /// The plan that leads from `current` back to `before`. It always exists; what cannot be done is
@@ -27,10 +28,8 @@ pub fn restore(before: &State, current: &State) -> Plan {
     let changes = in_order(&merged, changes, &mut report);
     // A circle in what was there already is no reason not to go back.
     report.warnings.extend(report.problems.iter().map(ToString::to_string));
-    let mut changes: Vec<Change> =
-        changes.into_iter().map(|change| Change::Interface(Box::new(change))).collect();
-    let (global_changes, global_expected) = global::restore(before, current);
-    changes.extend(global_changes);
+    let (others, global_expected) = global::restore(before, current);
+    let changes = in_sequence(changes, others, before.config_routes());
     Plan {
         changes,
         expected: State { interfaces: Some(expected(&merged)), ..global_expected },

@@ -154,6 +154,7 @@ pub fn reason(reason: &Reason) -> Option<String> {
         Reason::ControllerOf(name) => Some(format!("its port {} comes or goes", Name(name))),
         Reason::PeerOf(name) => Some(format!("the other end of {}", Name(name))),
         Reason::ParentRemoved(name) => Some(format!("{}, which carries it, goes", Name(name))),
+        Reason::MadeAgain(name) => Some(format!("{} is made again", Name(name))),
         Reason::InterfaceGone(name) => Some(format!("{} is removed or loses the address family", Name(name))),
         Reason::Replaced => Some("something else takes its place".into()),
         Reason::Restored => Some("it was there before".into()),

@@ -1,0 +1,83 @@
+//! All changes in the order of their execution.
+//!
+//! 1. Routes whose interface goes or loses the address family: removed before it is.
+//! 2. Interfaces that go, and then those that come or change ([`super::changes`]).
+//! 3. Routes that went with an interface that was made again: the kernel dropped them.
+//! 4. Routes and rules that the document adds, replaces or removes, each added before what it
+//!    replaces is removed where both can exist; then the resolver and the host name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::routes::RouteKey;
+use super::{Action, Change, InterfaceChange, Reason, RouteChange};
+use crate::state::{Route, RouteState};
+
+/// `routes`: those that shall be there after the interfaces are settled, as far as they are there
+/// now or were before.
+pub fn in_sequence(interfaces: Vec<InterfaceChange>, others: Vec<Change>, routes: &[Route]) -> Vec<Change> {
+    let lost = lost_with_interfaces(&interfaces, &others, routes);
+    let goes_first = |change: &Change| match change {
+        Change::Route(RouteChange {
+            action: Action::Remove,
+            reason: Reason::InterfaceGone(_),
+            next_hops,
+            ..
+        }) => {
+            // A route that keeps next hops is set as a whole, among the additions.
+            next_hops.as_ref().is_none_or(|next_hops| next_hops.is_empty())
+        }
+        _ => false,
+    };
+    let (first, later): (Vec<Change>, Vec<Change>) = others.into_iter().partition(goes_first);
+    let interfaces = interfaces.into_iter().map(|change| Change::Interface(Box::new(change)));
+    let lost = lost.into_iter().map(Change::Route);
+    first.into_iter().chain(interfaces).chain(lost).chain(later).collect()
+}
+
+/// Additions of routes that the kernel drops with an interface that is made again.
+fn lost_with_interfaces(
+    interfaces: &[InterfaceChange],
+    others: &[Change],
+    routes: &[Route],
+) -> Vec<RouteChange> {
+    let again: BTreeSet<&str> =
+        interfaces.iter().filter(|change| change.rebuild).map(|change| change.name.as_str()).collect();
+    if again.is_empty() {
+        return Vec::new();
+    }
+    // A route that changes anyway is changed as a whole.
+    let decided: BTreeSet<RouteKey> = others
+        .iter()
+        .filter_map(|change| match change {
+            Change::Route(change) => Some(RouteKey::of(&change.route)),
+            _ => None,
+        })
+        .collect();
+    let mut groups: BTreeMap<RouteKey, Vec<Route>> = BTreeMap::new();
+    for route in routes.iter().filter(|route| route.state != Some(RouteState::Ignore)) {
+        groups.entry(RouteKey::of(route)).or_default().push(route.clone());
+    }
+    let mut lost = Vec::new();
+    for (key, group) in groups {
+        if decided.contains(&key) {
+            continue;
+        }
+        let next_hops: Arc<[Route]> = group.into();
+        for route in next_hops.iter() {
+            let Some(name) = route.next_hop_interface.as_ref().filter(|name| again.contains(name.as_str()))
+            else {
+                continue;
+            };
+            lost.push(RouteChange {
+                action: Action::Add,
+                reason: Reason::MadeAgain(name.clone()),
+                route: route.clone(),
+                next_hops: (next_hops.len() > 1).then(|| next_hops.clone()),
+            });
+        }
+    }
+    // Links to gateways before what goes through gateways.
+    lost.sort_by_key(|change| change.route.next_hop_address.is_some_and(|address| !address.is_unspecified()));
+    lost
+}
