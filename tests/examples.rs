@@ -115,11 +115,8 @@ struct Walk {
 impl Walk {
     fn declared(&mut self, shape: &Shape) {
         match shape {
-            Shape::Section(info) => {
-                if self.all.insert(info.name) {
-                    info.fields.iter().for_each(|field| self.declared(&(field.shape)()));
-                }
-            }
+            Shape::Section(info) if !self.all.insert(info.name) => {}
+            Shape::Section(info) => info.fields.iter().for_each(|field| self.declared(&(field.shape)())),
             Shape::List(item) | Shape::Table(item) => self.declared(item),
             Shape::Either(forms) => forms.iter().for_each(|form| self.declared(form)),
             _ => {}

@@ -156,7 +156,7 @@ fn shape(shape: &Shape) -> BoxedStrategy<Json> {
         ),
         Shape::Mac => strings("[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}".boxed()),
         Shape::PciAddress => strings("([0-9a-f]{1,8}:)?[0-9a-fA-F]{1,2}:[01][0-9a-f]\\.[0-7]".boxed()),
-        Shape::Words { words, aliases, open } => {
+        Shape::Words { words, aliases, open, .. } => {
             let known = select(words.iter().chain(*aliases).copied().collect::<Vec<_>>());
             let known = known.prop_map(Json::from).boxed();
             if *open { prop_oneof![3 => known, 1 => text().prop_map(Json::from)].boxed() } else { known }

@@ -210,6 +210,7 @@ macro_rules! words {
             fn shape() -> $crate::state::Shape {
                 $crate::state::Shape::Words {
                     words: &[$($word),*],
+                    docs: &[$(concat!($($word_doc, "\n"),*)),*],
                     aliases: &[$($($alias,)*)*],
                     open: false,
                 }
@@ -273,7 +274,12 @@ macro_rules! open_words {
             }
 
             fn shape() -> $crate::state::Shape {
-                $crate::state::Shape::Words { words: Self::WORDS, aliases: &[$($($alias,)*)*], open: true }
+                $crate::state::Shape::Words {
+                    words: Self::WORDS,
+                    docs: &[$(concat!($($word_doc, "\n"),*)),*],
+                    aliases: &[$($($alias,)*)*],
+                    open: true,
+                }
             }
         }
 

@@ -88,7 +88,7 @@ pub fn snippet_of_text(text: &str, problem: &Problem, file: &str) -> String {
 }
 
 fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
-    problems.sort_by(|a, b| a.at.cmp(&b.at));
+    problems.sort_by_key(|problem| problem.at);
     problems
 }
 

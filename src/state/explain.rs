@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::part::one_line;
 use super::{FieldInfo, Interface, InterfaceType, Mode, Part, SectionInfo, Shape, State, nearest};
 
 /// What is known about one key.
@@ -14,8 +15,8 @@ pub struct Explanation {
     /// What may stand there, in words.
     pub value: String,
     pub aliases: Vec<&'static str>,
-    /// The words that may stand there; with `is_open` any other text too.
-    pub words: Vec<&'static str>,
+    /// The words that may stand there, with what they mean; with `is_open` any other text too.
+    pub words: Vec<(&'static str, String)>,
     pub is_open: bool,
     pub is_required: bool,
     pub is_read_only: bool,
@@ -167,9 +168,15 @@ fn types_of(info: &SectionInfo, field: &FieldInfo) -> Vec<&'static str> {
     InterfaceType::WORDS.iter().filter(has).copied().collect()
 }
 
-fn words(shape: &Shape) -> (Vec<&'static str>, bool) {
+fn words(shape: &Shape) -> (Vec<(&'static str, String)>, bool) {
     match shape {
-        Shape::Words { words, open, .. } => (words.to_vec(), *open),
+        Shape::Words { words, docs, open, .. } => {
+            let docs = docs.iter().map(|doc| one_line(doc)).chain(std::iter::repeat(String::new()));
+            (words.iter().copied().zip(docs).collect(), *open)
+        }
+        Shape::Either(forms) => {
+            forms.iter().map(words).find(|(words, _)| !words.is_empty()).unwrap_or_default()
+        }
         Shape::List(item) => words(item),
         _ => (Vec::new(), false),
     }
@@ -227,14 +234,18 @@ impl fmt::Display for Explanation {
         if self.is_write_only {
             writeln!(f, "  Only for an apply: it is never shown.")?;
         }
-        for (what, list) in
-            [("Words", &self.words), ("Also written", &self.aliases), ("For interfaces of type", &self.types)]
-        {
+        for (what, list) in [("Also written", &self.aliases), ("For interfaces of type", &self.types)] {
             if !list.is_empty() {
-                let open = if what == "Words" && self.is_open { ", or any other text" } else { "" };
                 let spelled = list.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-                writeln!(f, "  {what}: {spelled}{open}")?;
+                writeln!(f, "  {what}: {spelled}")?;
             }
+        }
+        let width = self.words.iter().map(|(word, _)| word.len()).max().unwrap_or_default();
+        for (word, text) in &self.words {
+            writeln!(f, "  - {}", format!("{word:width$}  {text}").trim_end())?;
+        }
+        if self.is_open {
+            writeln!(f, "  - or any other text")?;
         }
         let width = self.keys.iter().map(|key| key.key.len()).max().unwrap_or_default();
         for KeySummary { key, value, text, is_required } in &self.keys {

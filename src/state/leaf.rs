@@ -315,7 +315,7 @@ impl Part for Selector {
     }
 
     fn shape() -> Shape {
-        Shape::Either(vec![Shape::Net, Shape::Words { words: &[""], aliases: &[], open: false }])
+        Shape::Either(vec![Shape::Net, Shape::Words { words: &[""], docs: &[], aliases: &[], open: false }])
     }
 }
 

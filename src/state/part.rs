@@ -113,6 +113,8 @@ pub enum Shape {
     /// One of these words; aliases that are accepted but never printed come second.
     Words {
         words: &'static [&'static str],
+        /// What each word means; empty where they speak for themselves.
+        docs: &'static [&'static str],
         aliases: &'static [&'static str],
         open: bool,
     },
@@ -162,7 +164,7 @@ impl SectionInfo {
 }
 
 /// The lines of a doc comment joined.
-fn one_line(doc: &str) -> String {
+pub(super) fn one_line(doc: &str) -> String {
     doc.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

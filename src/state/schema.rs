@@ -148,7 +148,7 @@ impl Sections {
                 json!({"type": "string", "pattern": "^([0-9a-fA-F]+:)?[0-9a-fA-F]+:[0-9a-fA-F]+\\.[0-9]+$"})
             }
             Shape::Secret => json!({"type": ["string", "number", "boolean"], "format": "password"}),
-            Shape::Words { words, aliases, open } => {
+            Shape::Words { words, aliases, open, .. } => {
                 let spelled = words.iter().chain(*aliases).map(|word| Json::from(*word));
                 let numbers = aliases.iter().filter_map(|alias| alias.parse::<u64>().ok()).map(Json::from);
                 let words = json!({"enum": spelled.chain(numbers).collect::<Vec<_>>()});

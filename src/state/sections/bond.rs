@@ -7,13 +7,21 @@ use crate::state::Mac;
 words! {
     /// Bonding mode, by the kernel's name or number.
     pub enum BondMode {
+        /// Ports in turn, packet by packet.
         BalanceRr = "balance-rr" | "0",
+        /// One port carries the traffic; another takes over when it fails.
         ActiveBackup = "active-backup" | "1",
+        /// A hash of the headers chooses the port.
         BalanceXor = "balance-xor" | "2",
+        /// Every packet leaves on every port.
         Broadcast = "broadcast" | "3",
+        /// The switch and the host bundle the ports by LACP.
         Lacp = "802.3ad" | "lacp" | "4",
+        /// Sent traffic is spread by load; one port receives.
         BalanceTlb = "balance-tlb" | "5",
+        /// As `balance-tlb`, and ARP replies spread what is received.
         BalanceAlb = "balance-alb" | "6",
+        /// A mode not known here; only shown.
         Unknown = "unknown",
     }
 }
@@ -47,8 +55,11 @@ section! {
 words! {
     /// Which aggregator is chosen in 802.3ad.
     pub enum AdSelect {
+        /// The one with most bandwidth, until all its ports fail.
         Stable = "stable" | "0",
+        /// Always the one with most bandwidth.
         Bandwidth = "bandwidth" | "1",
+        /// Always the one with most ports.
         Count = "count" | "2",
     }
 }
@@ -56,7 +67,9 @@ words! {
 words! {
     /// What happens to frames received on inactive ports.
     pub enum AllSlavesActive {
+        /// They are dropped, as they are copies.
         Dropped = "dropped" | "0",
+        /// They are delivered.
         Delivered = "delivered" | "1",
     }
 }
@@ -64,7 +77,9 @@ words! {
 words! {
     /// How many ARP targets must answer.
     pub enum ArpAllTargets {
+        /// One is enough.
         Any = "any" | "0",
+        /// All of them.
         All = "all" | "1",
     }
 }
@@ -72,12 +87,19 @@ words! {
 words! {
     /// Which ports' ARP probes are validated.
     pub enum ArpValidate {
+        /// No port.
         None = "none" | "0",
+        /// The active port.
         Active = "active" | "1",
+        /// The backup ports.
         Backup = "backup" | "2",
+        /// All ports.
         All = "all" | "3",
+        /// None, but only ARP counts as a sign of life.
         Filter = "filter" | "4",
+        /// The active port, and only ARP counts as a sign of life.
         FilterActive = "filter_active" | "5",
+        /// The backup ports, and only ARP counts as a sign of life.
         FilterBackup = "filter_backup" | "6",
     }
 }
@@ -85,8 +107,11 @@ words! {
 words! {
     /// Who carries the bond's MAC at failover.
     pub enum FailOverMac {
+        /// Every port has the bond's address.
         None = "none" | "0",
+        /// The bond takes the address of its active port.
         Active = "active" | "1",
+        /// A port takes the bond's address when it becomes active.
         Follow = "follow" | "2",
     }
 }
@@ -94,7 +119,9 @@ words! {
 words! {
     /// LACP packet rate.
     pub enum LacpRate {
+        /// Every 30 seconds.
         Slow = "slow" | "0",
+        /// Every second.
         Fast = "fast" | "1",
     }
 }
@@ -102,8 +129,11 @@ words! {
 words! {
     /// When the primary port takes over again.
     pub enum PrimaryReselect {
+        /// As soon as it is up.
         Always = "always" | "0",
+        /// If it is faster than the active one.
         Better = "better" | "1",
+        /// Only when the active one fails.
         Failure = "failure" | "2",
     }
 }
@@ -111,11 +141,17 @@ words! {
 words! {
     /// Which headers spread flows over ports.
     pub enum XmitHashPolicy {
+        /// MAC addresses.
         Layer2 = "layer2" | "0",
+        /// IP addresses and ports.
         Layer34 = "layer3+4" | "1",
+        /// MAC and IP addresses.
         Layer23 = "layer2+3" | "2",
+        /// As `layer2+3`, of the packet in the tunnel.
         Encap23 = "encap2+3" | "3",
+        /// As `layer3+4`, of the packet in the tunnel.
         Encap34 = "encap3+4" | "4",
+        /// VLAN and source MAC address.
         VlanSrcMac = "vlan+srcmac" | "5",
     }
 }

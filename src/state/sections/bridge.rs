@@ -111,8 +111,11 @@ section! {
 words! {
     /// Multicast router mode of a bridge.
     pub enum MulticastRouter {
+        /// Learned from queries.
         Auto = "auto" | "1" | "AUTO" | "Auto",
+        /// Never.
         Disabled = "disabled" | "0" | "DISABLED" | "Disabled",
+        /// Always.
         Enabled = "enabled" | "2" | "ENABLED" | "Enabled",
     }
 }
@@ -186,7 +189,9 @@ section! {
 words! {
     /// Role of a bridge port in the VLAN filter.
     pub enum PortVlanMode {
+        /// Frames of several VLANs, tagged.
         Trunk = "trunk",
+        /// Frames of one VLAN, untagged.
         Access = "access",
     }
 }
@@ -360,9 +365,13 @@ section! {
 words! {
     /// Mode of an Open vSwitch bond.
     pub enum OvsBondMode {
+        /// One port carries the traffic; another takes over when it fails.
         ActiveBackup = "active-backup",
+        /// Source MAC address and VLAN choose the port.
         BalanceSlb = "balance-slb",
+        /// IP addresses and ports choose the port; the switch must speak LACP.
         BalanceTcp = "balance-tcp",
+        /// The switch and the bridge bundle the ports by LACP.
         Lacp = "lacp",
     }
 }

@@ -10,7 +10,9 @@ use crate::state::{Mac, Node, Part, Reader, Shape};
 words! {
     /// Duplex of an Ethernet link.
     pub enum Duplex {
+        /// Both directions at once.
         Full = "full",
+        /// One direction at a time.
         Half = "half",
     }
 }
@@ -46,7 +48,9 @@ section! {
 words! {
     /// Protocol of VLAN tags: the customer's (IEEE 802.1Q) or the provider's (802.1ad).
     pub enum VlanProtocol {
+        /// The customer's tag.
         Ieee8021Q = "802.1q",
+        /// The provider's tag.
         Ieee8021Ad = "802.1ad",
     }
 }

@@ -105,9 +105,13 @@ section! {
 words! {
     /// Forward error correction mode.
     pub enum FecMode {
+        /// None.
         Off = "off",
+        /// Reed-Solomon.
         Rs = "rs",
+        /// BASE-R, also called Fire code.
         Baser = "baser",
+        /// Reed-Solomon of low latency.
         Llrs = "llrs",
     }
 }

@@ -8,27 +8,49 @@ use crate::state::{HEADER_KEYS, Mac, Node, Part, Reader, Secret, Shape, Uninterp
 open_words! {
     /// The type of an interface. The order of declaration is the sort order of equal names.
     pub enum InterfaceType {
+        /// Link aggregation.
         Bond = "bond",
+        /// Bridge of the kernel.
         LinuxBridge = "linux-bridge",
+        /// Leads nowhere; a place for addresses.
         Dummy = "dummy",
+        /// Ethernet, also one end of a virtual cable.
         Ethernet = "ethernet",
+        /// Ring or pair of networks that survive a failure without delay.
         Hsr = "hsr",
+        /// IP in IP.
         IpTunnel = "ip-tunnel",
+        /// The host itself.
         Loopback = "loopback",
+        /// A further MAC address on a parent.
         MacVlan = "mac-vlan",
+        /// As `mac-vlan`, for a virtual machine.
         MacVtap = "mac-vtap",
+        /// Bridge of Open vSwitch.
         OvsBridge = "ovs-bridge",
+        /// Port of Open vSwitch that is an interface of the host, a patch or a DPDK device.
         OvsInterface = "ovs-interface",
+        /// One end of a virtual cable.
         Veth = "veth",
+        /// A tagged network on a parent.
         Vlan = "vlan",
+        /// A routing world of its own.
         Vrf = "vrf",
+        /// Ethernet over UDP.
         Vxlan = "vxlan",
+        /// IP over InfiniBand.
         Infiniband = "infiniband",
+        /// Made by another program; only shown.
         Tun = "tun",
+        /// Encrypted Ethernet on a parent.
         Macsec = "macsec",
+        /// IPsec connection of libreswan.
         Ipsec = "ipsec",
+        /// IPsec interface; common keys only.
         Xfrm = "xfrm",
+        /// A further IP host on a parent, with its MAC address.
         Ipvlan = "ipvlan",
+        /// The present interface of that name decides.
         Unknown = "unknown",
     }
 }
@@ -102,8 +124,11 @@ words! {
 words! {
     /// How a backend finds the hardware of an interface.
     pub enum Identifier {
+        /// By its kernel name.
         Name = "name",
+        /// By its MAC address.
         MacAddress = "mac-address",
+        /// By its place on the PCI bus.
         PciAddress = "pci-address",
     }
 }
@@ -111,9 +136,13 @@ words! {
 words! {
     /// Which IP stack must be ready before an interface counts as active.
     pub enum WaitIp {
+        /// Either.
         Any = "any",
+        /// IPv4.
         Ipv4 = "ipv4",
+        /// IPv6.
         Ipv6 = "ipv6",
+        /// Both.
         Both = "ipv4+ipv6",
     }
 }
@@ -131,6 +160,7 @@ section! {
 words! {
     /// The only state a list entry can ask for: to be gone.
     pub enum AbsentState {
+        /// To be removed.
         Absent = "absent",
     }
 }

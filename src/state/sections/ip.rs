@@ -10,7 +10,9 @@ use crate::state::{Node, Part, Reader, Segment, Shape, Value};
 open_words! {
     /// What a DHCPv4 client calls itself.
     pub enum DhcpClientId {
+        /// Made of the MAC address.
         LinkLayer = "ll" | "LL",
+        /// Made as for DHCPv6 (RFC 4361).
         IaidDuid = "iaid+duid" | "IAID+DUID",
     }
 }
@@ -18,9 +20,13 @@ open_words! {
 open_words! {
     /// DHCP unique identifier (RFC 8415, 11).
     pub enum DhcpDuid {
+        /// Link layer address and time.
         LinkLayerTime = "llt" | "LLT",
+        /// Number of the enterprise.
         Enterprise = "en" | "EN",
+        /// Link layer address.
         LinkLayer = "ll" | "LL",
+        /// UUID of the host.
         Uuid = "uuid" | "UUID",
     }
 }
@@ -28,7 +34,9 @@ open_words! {
 open_words! {
     /// How the host part of an automatic IPv6 address is made.
     pub enum AddrGenMode {
+        /// From the MAC address (RFC 4291).
         Eui64 = "eui64" | "EUI64",
+        /// From a secret and the network: stable, and tells nothing (RFC 7217).
         StablePrivacy = "stable-privacy" | "STABLE-PRIVACY",
     }
 }
@@ -36,9 +44,13 @@ open_words! {
 words! {
     /// Use of an address by multipath TCP.
     pub enum MptcpFlag {
+        /// Announced to the peer.
         Signal = "signal",
+        /// Used to open further ways to the peer.
         Subflow = "subflow",
+        /// Used only when the others fail.
         Backup = "backup",
+        /// A way from it to every address of the peer.
         Fullmesh = "fullmesh",
     }
 }
@@ -254,7 +266,7 @@ impl Part for AddressProtocol {
 
     fn shape() -> Shape {
         Shape::Either(vec![
-            Shape::Words { words: &["lo", "ra", "kernel_ll"], aliases: &[], open: false },
+            Shape::Words { words: &["lo", "ra", "kernel_ll"], docs: &[], aliases: &[], open: false },
             u8::shape(),
         ])
     }

@@ -5,7 +5,9 @@ use crate::state::Secret;
 words! {
     /// Whether packets or their payload are protected.
     pub enum IpsecType {
+        /// Whole packets, between networks.
         Tunnel = "tunnel",
+        /// Payload, between two hosts.
         Transport = "transport",
     }
 }
@@ -13,7 +15,9 @@ words! {
 words! {
     /// Address family.
     pub enum Family {
+        /// IPv4.
         Ipv4 = "ipv4",
+        /// IPv6.
         Ipv6 = "ipv6",
     }
 }

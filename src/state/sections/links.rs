@@ -10,8 +10,11 @@ use crate::state::{Mac, Node, Part, Reader, Secret, Shape};
 words! {
     /// Protocol that registers VLANs at the neighbour.
     pub enum VlanRegistration {
+        /// GARP VLAN registration.
         Gvrp = "gvrp",
+        /// Multiple VLAN registration (IEEE 802.1ak).
         Mvrp = "mvrp",
+        /// Not registered.
         None = "none",
     }
 }
@@ -79,11 +82,17 @@ section! {
 words! {
     /// How the MAC VLANs of one parent see each other.
     pub enum MacVlanMode {
+        /// Through the switch outside, which sends frames back.
         Vepa = "vepa",
+        /// Directly.
         Bridge = "bridge",
+        /// Not at all.
         Private = "private",
+        /// There is only one; it has the parent for itself.
         Passthru = "passthru",
+        /// Frames are let in by their source MAC address.
         Source = "source",
+        /// A mode not known here; only shown.
         Unknown = "unknown",
     }
 }
@@ -103,8 +112,11 @@ section! {
 words! {
     /// What MACsec does with frames that fail validation.
     pub enum MacsecValidation {
+        /// Nothing is checked.
         Disabled = "disabled",
+        /// They are counted, and accepted.
         Check = "check",
+        /// They are dropped.
         Strict = "strict",
     }
 }
@@ -112,8 +124,11 @@ words! {
 words! {
     /// Where MACsec is computed.
     pub enum MacsecOffload {
+        /// By the kernel.
         Off = "off",
+        /// By the transceiver.
         Phy = "phy",
+        /// By the network card.
         Mac = "mac",
     }
 }
@@ -143,8 +158,11 @@ section! {
 words! {
     /// Redundancy protocol (IEC 62439-3).
     pub enum HsrProtocol {
+        /// HSR of 2010 (IEC 62439-3), a ring.
         Hsr = "hsr" | "hsr-2010",
+        /// HSR of 2012, a ring.
         Hsr2012 = "hsr-2012",
+        /// Parallel redundancy: two separate networks.
         Prp = "prp",
     }
 }
@@ -170,8 +188,11 @@ section! {
 words! {
     /// At which layer an IP VLAN connects.
     pub enum IpvlanMode {
+        /// Ethernet: it answers ARP, broadcasts reach it.
         L2 = "l2",
+        /// IP: no broadcasts, no ARP.
         L3 = "l3",
+        /// As `l3`, and the parent's packet filter sees the packets.
         L3s = "l3s",
     }
 }
@@ -193,10 +214,15 @@ section! {
 words! {
     /// What a tunnel carries in what.
     pub enum IpTunnelMode {
+        /// A mode not known here; only shown.
         Unknown = "unknown",
+        /// IPv4 in IPv4 (RFC 2003).
         Ipip = "ipip",
+        /// IPv6 in IPv4 (RFC 4213).
         Sit = "sit",
+        /// IPv6 in IPv6 (RFC 2473).
         Ip6ip6 = "ip6ip6",
+        /// IPv4 in IPv6 (RFC 2473).
         Ipip6 = "ipip6",
     }
 }
@@ -204,15 +230,25 @@ words! {
 words! {
     /// Flags of tunnels over IPv6.
     pub enum Ip6TunnelFlag {
+        /// Send no encapsulation limit.
         IgnEncapLimit = "ign-encap-limit",
+        /// Take the traffic class of the inner packet.
         UseOrigTclass = "use-orig-tclass",
+        /// Take the flow label of the inner packet.
         UseOrigFlowlabel = "use-orig-flowlabel",
+        /// For mobile IPv6.
         Mip6Dev = "mip6-dev",
+        /// Copy the DSCP to the inner packet on reception.
         RcvDscpCopy = "rcv-dscp-copy",
+        /// Take the firewall mark of the inner packet.
         UseOrigFwMark = "use-orig-fw-mark",
+        /// The other end may be an address of this host.
         AllowLocalRemote = "allow-local-remote",
+        /// Able to send; only shown.
         CapXmit = "cap-xmit",
+        /// Able to receive; only shown.
         CapRcv = "cap-rcv",
+        /// Ends may differ from packet to packet; only shown.
         CapPerPacket = "cap-per-packet",
     }
 }
@@ -248,7 +284,9 @@ section! {
 words! {
     /// Transport of IP over InfiniBand.
     pub enum InfinibandMode {
+        /// Unreliable datagrams, with a small MTU.
         Datagram = "datagram",
+        /// Reliable connections, with an MTU up to 65520.
         Connected = "connected",
     }
 }

@@ -85,7 +85,9 @@ section! {
 words! {
     /// Whether a mapping shall be.
     pub enum MappingState {
+        /// To be there.
         Present = "present",
+        /// To be removed.
         Absent = "absent",
     }
 }

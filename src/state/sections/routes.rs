@@ -20,7 +20,9 @@ section! {
 words! {
     /// Whether a route is to be removed or left alone.
     pub enum RouteState {
+        /// Matching routes are removed.
         Absent = "absent",
+        /// Left alone: it goes through an unmanaged interface.
         Ignore = "ignore",
     }
 }
@@ -28,8 +30,11 @@ words! {
 words! {
     /// A route that leads nowhere, and what the sender is told.
     pub enum RouteType {
+        /// The sender is told nothing.
         Blackhole = "blackhole",
+        /// The sender is told that the destination cannot be reached.
         Unreachable = "unreachable",
+        /// The sender is told that it is forbidden.
         Prohibit = "prohibit",
     }
 }
@@ -115,8 +120,11 @@ section! {
 words! {
     /// What a rule does instead of looking into a table.
     pub enum RuleAction {
+        /// Drop; the sender is told nothing.
         Blackhole = "blackhole",
+        /// Drop; the sender is told that the destination cannot be reached.
         Unreachable = "unreachable",
+        /// Drop; the sender is told that it is forbidden.
         Prohibit = "prohibit",
     }
 }
