@@ -5,8 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::Method;
-use crate::engine::{ApplyOptions, Refusal, Request, ShowOptions};
-use crate::plan;
+use crate::engine::{ApplyOptions, PlanOptions, Refusal, Request, ShowOptions};
 use crate::state::{Document, NODES_MAX, Path, Problem};
 
 /// Longest explanation of what is wrong with the parameters.
@@ -183,9 +182,9 @@ fn apply_options(with: ApplyWith) -> Result<ApplyOptions, Refusal> {
     })
 }
 
-fn plan_options(override_interfaces: Option<bool>, memory_only: Option<bool>) -> plan::Options {
-    let default = plan::Options::default();
-    plan::Options {
+fn plan_options(override_interfaces: Option<bool>, memory_only: Option<bool>) -> PlanOptions {
+    let default = PlanOptions::default();
+    PlanOptions {
         override_interfaces: override_interfaces.unwrap_or(default.override_interfaces),
         memory_only: memory_only.unwrap_or(default.memory_only),
     }

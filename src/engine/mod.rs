@@ -12,5 +12,5 @@ mod start;
 
 pub use events::{Events, Follow};
 pub use handle::Handle;
-pub use request::{ApplyOptions, Refusal, Reply, Request, ShowOptions};
+pub use request::{ApplyOptions, PlanOptions, Refusal, Reply, Request, ShowOptions};
 pub use start::{Setup, StartError, start};
