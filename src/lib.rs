@@ -7,6 +7,7 @@ pub mod api;
 pub mod auth;
 pub mod backend;
 pub mod client;
+pub mod daemon;
 pub mod engine;
 pub mod kernel;
 pub mod plan;

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::Method;
-use crate::engine::{ApplyOptions, PlanOptions, Refusal, Request, ShowOptions};
+use crate::engine::{ApplyOptions, Refusal, Request, ShowOptions};
 use crate::state::{Document, NODES_MAX, Path, Problem};
 
 /// Longest explanation of what is wrong with the parameters.
@@ -115,8 +115,8 @@ pub(super) fn request(method: Method, call: &[u8]) -> Result<Option<Request>, Re
         Method::Plan => {
             let SentWith { document, state, options } = parameters(call)?;
             let PlanWith { override_interfaces, memory_only } = options.unwrap_or_default();
-            let options = plan_options(override_interfaces, memory_only);
-            Request::Plan { document: sent(document, state)?, options }
+            let with = ApplyWith { override_interfaces, memory_only, ..ApplyWith::default() };
+            Request::Plan { document: sent(document, state)?, options: apply_options(with)?.plan }
         }
         Method::Validate => {
             let Sent { document, state } = parameters(call)?;
@@ -170,23 +170,23 @@ fn apply_options(with: ApplyWith) -> Result<ApplyOptions, Refusal> {
         join,
         cancel_on_disconnect,
     } = with;
-    let default = ApplyOptions::default();
-    Ok(ApplyOptions {
-        plan: plan_options(override_interfaces, memory_only),
-        verify: verify.unwrap_or(default.verify),
-        commit: commit.unwrap_or(default.commit),
-        timeout_s: timeout("timeout_s", timeout_s.unwrap_or(default.timeout_s))?,
-        wait: wait.unwrap_or(default.wait),
-        join: join.or(default.join),
-        cancel_on_disconnect: cancel_on_disconnect.unwrap_or(default.cancel_on_disconnect),
-    })
+    let mut options = ApplyOptions::default();
+    set(&mut options.plan.override_interfaces, override_interfaces);
+    set(&mut options.plan.memory_only, memory_only);
+    set(&mut options.verify, verify);
+    set(&mut options.commit, commit);
+    set(&mut options.timeout_s, timeout_s);
+    set(&mut options.wait, wait);
+    set(&mut options.join, join.map(Some));
+    set(&mut options.cancel_on_disconnect, cancel_on_disconnect);
+    options.timeout_s = timeout("timeout_s", options.timeout_s)?;
+    Ok(options)
 }
 
-fn plan_options(override_interfaces: Option<bool>, memory_only: Option<bool>) -> PlanOptions {
-    let default = PlanOptions::default();
-    PlanOptions {
-        override_interfaces: override_interfaces.unwrap_or(default.override_interfaces),
-        memory_only: memory_only.unwrap_or(default.memory_only),
+/// What is not given stays as it is by default.
+fn set<T>(option: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *option = given;
     }
 }
 

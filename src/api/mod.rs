@@ -16,3 +16,9 @@ pub use budget::{Budget, Shares};
 pub use failure::Failure;
 pub use method::Method;
 pub use service::{Answer, Asked, Service, Steps};
+
+/// Completes when the daemon is told to stop, or nobody is left to tell it.
+async fn told_to(stop: &mut tokio::sync::watch::Receiver<bool>) {
+    // An error says that nobody is left.
+    let _ = stop.wait_for(|stop| *stop).await;
+}

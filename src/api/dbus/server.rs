@@ -14,7 +14,7 @@ use zbus::{Connection, MatchRule, MessageStream, fdo};
 use super::daemon::{Daemon, Tied};
 use super::objects::Objects;
 use super::{NAME, PATH};
-use crate::api::Service;
+use crate::api::{Service, told_to};
 use crate::engine::Events;
 use crate::wire::Event;
 
@@ -73,7 +73,7 @@ impl Server {
         loop {
             // None of these loses anything when it is dropped.
             let told = tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = told_to(&mut stop) => break,
                 () = self.bus.closed() => return Err(ServerError::Lost),
                 event = events.next() => match event {
                     Some(event) => self.tell(event, &mut events, &mut objects).await,

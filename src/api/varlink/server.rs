@@ -15,7 +15,7 @@ use tracing::{error, warn};
 use super::connection::{Shared, serve};
 use super::limits::{ACCEPT_REST, BUDGET_BYTES, CONNECTIONS, STOP_MAX};
 use super::reply;
-use crate::api::{Budget, Failure, Service, Shares};
+use crate::api::{Budget, Failure, Service, Shares, told_to};
 use crate::auth::Caller;
 use crate::state::ErrorKind;
 
@@ -59,7 +59,7 @@ impl Server {
                     report(ended);
                     continue;
                 }
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = told_to(&mut stop) => break,
             };
             match accepted {
                 Ok((stream, _)) => self.admit(stream, &mut clients).await,

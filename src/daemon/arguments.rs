@@ -1,0 +1,50 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use tracing::Level;
+
+/// Makes this host's network match documents in the nmstate schema
+#[derive(Clone, Debug, Parser)]
+#[command(name = "nmstated", version)]
+pub struct Arguments {
+    /// What carries out changes
+    #[arg(long, value_enum, default_value = "kernel")]
+    pub backend: BackendName,
+
+    /// Where checkpoints, committed state and history are kept
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/nmstated")]
+    pub state_dir: PathBuf,
+
+    /// Where to listen for varlink, unless systemd passes a socket
+    #[arg(long, value_name = "PATH", default_value = "/run/nmstated/io.nmstate.Daemon")]
+    pub varlink_socket: PathBuf,
+
+    /// The bus to serve: system, session, an address, or none [default: system, if it is there]
+    #[arg(long, value_name = "BUS")]
+    pub bus: Option<String>,
+
+    /// How much to log: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log: Level,
+}
+
+/// A backend by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BackendName {
+    /// Netlink; needs no other service
+    Kernel,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,9 @@
+//! The daemon put together: arguments, logs, start order, signals.
+
+mod arguments;
+mod log;
+mod running;
+
+pub use arguments::{Arguments, BackendName};
+pub use log::start_log;
+pub use running::{DaemonError, Running, Socket};

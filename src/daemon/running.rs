@@ -1,0 +1,135 @@
+//! Start order, life and end of the daemon.
+
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::net::UnixListener as StdListener;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tracing::{error, info, warn};
+
+use crate::api::{Service, dbus, varlink};
+use crate::auth::Gate;
+use crate::engine::{self, Handle, Setup};
+
+/// Why the daemon does not run.
+#[derive(Debug, Error)]
+pub enum DaemonError {
+    #[error(transparent)]
+    Engine(#[from] engine::StartError),
+    #[error(transparent)]
+    Bus(#[from] dbus::ServerError),
+    #[error("cannot listen on {path}")]
+    Listen { path: PathBuf, source: io::Error },
+    #[error("the socket passed by systemd cannot be used")]
+    Passed(#[source] io::Error),
+    #[error("{0} ended, though nobody told it to")]
+    Ended(&'static str),
+}
+
+/// Where varlink is served.
+pub enum Socket {
+    /// Made here.
+    Path(PathBuf),
+    /// Passed by the service manager.
+    Listening(StdListener),
+}
+
+impl Socket {
+    /// The socket that systemd passes (sd_listen_fds(3)), or else the path. Call it once, before
+    /// anything else opens files.
+    pub fn passed_or(path: &Path) -> Result<Self, DaemonError> {
+        let mut passed = sd_notify::listen_fds().map_err(DaemonError::Passed)?;
+        Ok(match passed.next() {
+            // SAFETY: systemd opened this file for this process, and nobody else here knows of it.
+            Some(fd) => Self::Listening(StdListener::from(unsafe { OwnedFd::from_raw_fd(fd) })),
+            None => Self::Path(path.to_owned()),
+        })
+    }
+
+    fn listen(self) -> Result<UnixListener, DaemonError> {
+        match self {
+            Self::Path(path) => varlink::bind(&path).map_err(|source| DaemonError::Listen { path, source }),
+            Self::Listening(listener) => listener
+                .set_nonblocking(true)
+                .and_then(|()| UnixListener::from_std(listener))
+                .map_err(DaemonError::Passed),
+        }
+    }
+}
+
+/// A daemon that serves.
+pub struct Running {
+    engine: Handle,
+    engine_task: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+    servers: JoinSet<Result<(), DaemonError>>,
+}
+
+impl Running {
+    /// Recovers what an earlier daemon left, and only then serves. `bus`: see `--bus`.
+    pub async fn start(setup: Setup, bus: Option<&str>, socket: Socket) -> Result<Self, DaemonError> {
+        let backend = setup.backend.capabilities().backend;
+        let (engine, engine_task) = engine::start(setup).await?;
+        let bus = connect(bus).await?;
+        let gate = match &bus {
+            Some(bus) => Gate::with_polkit(bus.clone()),
+            None => Gate::without_polkit(),
+        };
+        let service = Service::new(engine.clone(), gate);
+        let (stop, stopped) = watch::channel(false);
+        let mut servers = JoinSet::new();
+        if let Some(bus) = bus {
+            let server = dbus::Server::start(bus, service.clone(), backend).await?;
+            let stopped = stopped.clone();
+            servers.spawn(async move { Ok(server.run(stopped).await?) });
+        }
+        let listener = socket.listen()?;
+        let server = varlink::Server::new(service);
+        servers.spawn(async move {
+            server.run(listener, stopped).await;
+            Ok(())
+        });
+        info!(backend, "ready");
+        Ok(Self { engine, engine_task, stop, servers })
+    }
+
+    /// Completes when something has ended that must run.
+    pub async fn failed(&mut self) -> DaemonError {
+        tokio::select! {
+            _ = &mut self.engine_task => DaemonError::Ended("the engine"),
+            Some(ended) = self.servers.join_next() => match ended {
+                Ok(Err(error)) => error,
+                Ok(Ok(())) | Err(_) => DaemonError::Ended("a server"),
+            },
+        }
+    }
+
+    /// Brings the engine to a safe end, lets clients take their answers, and ends.
+    pub async fn stop(mut self) {
+        self.engine.stop().await;
+        self.stop.send_replace(true);
+        while let Some(ended) = self.servers.join_next().await {
+            match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => warn!(%error, "a server ended badly"),
+                Err(error) => error!(%error, "a server ended badly"),
+            }
+        }
+        info!("stopped");
+    }
+}
+
+/// Without a choice, the system bus is served where there is one.
+async fn connect(bus: Option<&str>) -> Result<Option<zbus::Connection>, DaemonError> {
+    match bus {
+        Some("none") => Ok(None),
+        Some(bus) => Ok(Some(dbus::connect(bus).await?)),
+        None => {
+            Ok(dbus::connect("system").await.inspect_err(|error| warn!(%error, "D-Bus is not served")).ok())
+        }
+    }
+}
