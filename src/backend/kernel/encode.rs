@@ -123,11 +123,9 @@ pub(super) fn encode(op: &Op, index: &impl Fn(&str) -> Option<u32>) -> Result<Ve
             })])
         }
         Op::RemoveRule(rule) => Ok(vec![rule_request(libc::RTM_DELRULE, 0, rule)]),
-        Op::Ethtool { .. }
-        | Op::Sysctl { .. }
-        | Op::Resolver(_)
-        | Op::Hostname(_)
-        | Op::HostnameFile(_) => Ok(Vec::new()),
+        Op::Ethtool { .. } | Op::Sysctl { .. } | Op::Resolver(_) | Op::Hostname(_) | Op::HostnameFile(_) => {
+            Ok(Vec::new())
+        }
     }
 }
 
@@ -212,7 +210,8 @@ fn port_info(port: &PortData, w: &mut Writer<'_>) {
 }
 
 fn property(kind: u16, link: u32, name: &str) -> Result<Vec<Request>, Missing> {
-    let flags = if kind == NEW_PROPERTY { libc::NLM_F_CREATE | libc::NLM_F_EXCL | libc::NLM_F_APPEND } else { 0 };
+    let flags =
+        if kind == NEW_PROPERTY { libc::NLM_F_CREATE | libc::NLM_F_EXCL | libc::NLM_F_APPEND } else { 0 };
     Ok(vec![Request::new(kind, flags, &LinkHeader::of(link).bytes()).with(|w| {
         w.nest(libc::IFLA_PROP_LIST, |w| w.text(libc::IFLA_ALT_IFNAME, name));
     })])
@@ -278,7 +277,8 @@ fn route_header(route: &RouteSpec, protocol: u8, scope: u8) -> [u8; 12] {
 
 /// An equal route that is there is left alone; another one of the same destination stays too.
 fn add_route(route: &RouteSpec, find: Find<'_>) -> Result<Request, Missing> {
-    let leads_on = route.kind.is_some() || route.is_v6() || route.hops.iter().any(|hop| hop.gateway.is_some());
+    let leads_on =
+        route.kind.is_some() || route.is_v6() || route.hops.iter().any(|hop| hop.gateway.is_some());
     let scope = if leads_on { RT_SCOPE_UNIVERSE } else { RT_SCOPE_LINK };
     let flags = libc::NLM_F_CREATE | libc::NLM_F_APPEND;
     let header = route_header(route, libc::RTPROT_STATIC, scope);

@@ -33,7 +33,8 @@ pub(super) struct Executor<'a> {
 
 /// Carries out the operations in order; stops at the first that fails.
 pub(super) async fn execute(ops: &[Op], files: &Files, progress: Progress<'_>) -> Result<(), Failure> {
-    let connection = Connection::open(Protocol::Route).map_err(|error| cannot("open a netlink socket", &error))?;
+    let connection =
+        Connection::open(Protocol::Route).map_err(|error| cannot("open a netlink socket", &error))?;
     let mut executor = Executor {
         connection,
         ethtool: None,
@@ -71,7 +72,11 @@ impl Executor<'_> {
 
     async fn add(&mut self, number: usize, op: &Op) -> Result<(), Failure> {
         match op {
-            Op::Sysctl { .. } | Op::Ethtool { .. } | Op::Resolver(_) | Op::Hostname(_) | Op::HostnameFile(_) => {
+            Op::Sysctl { .. }
+            | Op::Ethtool { .. }
+            | Op::Resolver(_)
+            | Op::Hostname(_)
+            | Op::HostnameFile(_) => {
                 self.flush().await?;
                 self.beside(op).await?;
                 self.tell(number, op);
@@ -162,12 +167,22 @@ impl Executor<'_> {
             Op::Ethtool { link, setting } => return self.ethtool(op, link, setting).await,
             _ => Ok(()),
         };
-        result.map_err(|error| failure(kind(Errno::from_raw(error.raw_os_error().unwrap_or(0))), op, format!("cannot {op}: {error}")))
+        result.map_err(|error| {
+            failure(
+                kind(Errno::from_raw(error.raw_os_error().unwrap_or(0))),
+                op,
+                format!("cannot {op}: {error}"),
+            )
+        })
     }
 
     async fn ethtool(&mut self, op: &Op, link: &str, setting: &super::op::Setting) -> Result<(), Failure> {
         let Some(index) = self.index.get(link).copied() else {
-            return Err(failure(ErrorKind::PluginFailure, op, format!("cannot {op}: there is no such interface")));
+            return Err(failure(
+                ErrorKind::PluginFailure,
+                op,
+                format!("cannot {op}: there is no such interface"),
+            ));
         };
         let ethtool = match self.ethtool.take() {
             Some(ethtool) => ethtool,
@@ -239,7 +254,11 @@ fn broken(error: &NetlinkError) -> Failure {
 }
 
 pub(super) fn cannot(what: &str, error: &dyn std::error::Error) -> Failure {
-    Failure { kind: ErrorKind::PluginFailure, subject: None, message: format!("cannot {what}: {}", chain(error)) }
+    Failure {
+        kind: ErrorKind::PluginFailure,
+        subject: None,
+        message: format!("cannot {what}: {}", chain(error)),
+    }
 }
 
 /// An error with its causes.

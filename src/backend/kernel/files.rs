@@ -60,16 +60,13 @@ impl Files {
         let path = Path::new("/proc/sys/net/ipv6/conf").join(link).join(conf);
         match fs::write(path, value) {
             // A kernel or link without IPv6 has nothing to switch off.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && conf == "disable_ipv6" && value == "1" => {
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound && conf == "disable_ipv6" && value == "1" =>
+            {
                 Ok(())
             }
             result => result,
         }
-    }
-
-    pub(super) fn get_sysctl(link: &str, conf: &str) -> Option<String> {
-        let path = Path::new("/proc/sys/net/ipv6/conf").join(link).join(conf);
-        fs::read_to_string(path).ok().map(|value| value.trim().to_owned())
     }
 
     pub(super) fn resolver_owner(&self) -> ResolverOwner {

@@ -47,9 +47,10 @@ impl Link {
         };
         let other = |kind: &str| Data::Other(kind.into());
         let (data, refers) = match interface.kind() {
-            T::Bond => {
-                (Data::Bond(Box::new(interface.bond.as_deref().map(bond).unwrap_or_default())), Refers::Nothing)
-            }
+            T::Bond => (
+                Data::Bond(Box::new(interface.bond.as_deref().map(bond).unwrap_or_default())),
+                Refers::Nothing,
+            ),
             T::LinuxBridge => {
                 let section = interface.bridge.as_deref().and_then(|bridge| bridge.linux());
                 (Data::Bridge(Box::new(section.map(bridge).unwrap_or_default())), Refers::Nothing)
@@ -163,9 +164,12 @@ impl Link {
     /// Whether its hardware address can be chosen.
     pub(super) fn has_own_mac(&self) -> bool {
         match &self.data {
-            Data::Ipip(_) | Data::Sit(_) | Data::Ip6tnl(_) | Data::Ipvlan(_) | Data::Vrf(_) | Data::Hsr(_) => {
-                false
-            }
+            Data::Ipip(_)
+            | Data::Sit(_)
+            | Data::Ip6tnl(_)
+            | Data::Ipvlan(_)
+            | Data::Vrf(_)
+            | Data::Hsr(_) => false,
             Data::Macvlan(data) | Data::Macvtap(data) => data.mode != Some(MACVLAN_PASSTHRU),
             _ => true,
         }
@@ -193,9 +197,11 @@ impl Refers {
         match self {
             Self::Nothing | Self::Peer(_) => Vec::new(),
             Self::Base(base) => vec![base],
-            Self::Ring { port1, port2, interlink } => {
-                [Some(port1), Some(port2), interlink.as_ref()].into_iter().flatten().map(String::as_str).collect()
-            }
+            Self::Ring { port1, port2, interlink } => [Some(port1), Some(port2), interlink.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(String::as_str)
+                .collect(),
         }
     }
 }
@@ -305,9 +311,10 @@ fn bond_options(options: &BondOptions) -> kinds::Bond {
 }
 
 fn bridge(section: &LinuxBridge) -> kinds::Bridge {
-    let vlan_filtering = section.port.as_ref().map(|ports| {
-        ports.iter().any(|port| port.vlan.as_ref().is_some_and(|vlan| !vlan.is_default()))
-    });
+    let vlan_filtering = section
+        .port
+        .as_ref()
+        .map(|ports| ports.iter().any(|port| port.vlan.as_ref().is_some_and(|vlan| !vlan.is_default())));
     let Some(options) = section.options.as_deref() else {
         return kinds::Bridge { vlan_filtering, ..kinds::Bridge::default() };
     };
@@ -503,9 +510,10 @@ fn ip_tunnel(section: &IpTunnel) -> Option<Data> {
             data.encap_limit = section.encap_limit;
             data.flow_info = (section.flow_label.is_some() || section.tos.is_some())
                 .then(|| Be32(class | section.flow_label.unwrap_or_default()));
-            data.flags = section.ip6tun_flags.as_ref().map(|flags| {
-                flags.iter().fold(0, |bits, flag| bits | tunnel_flag(*flag))
-            });
+            data.flags = section
+                .ip6tun_flags
+                .as_ref()
+                .map(|flags| flags.iter().fold(0, |bits, flag| bits | tunnel_flag(*flag)));
             Some(Data::Ip6tnl(Box::new(data)))
         }
         IpTunnelMode::Unknown => None,

@@ -18,31 +18,106 @@ use crate::state::{Coalesce, DnsSettings, Duplex, Mac, Pause, Ring};
 pub(super) enum Op {
     RemoveRule(RuleSpec),
     RemoveRoute(RouteSpec),
-    RemoveAltName { link: String, name: String },
-    RemoveAddress { link: String, address: IpAddr, prefix: u8 },
-    Detach { link: String },
-    Down { link: String },
-    Delete { link: String },
-    Create { link: String, is: Link, mac: Option<Mac> },
-    Options { link: String, are: Link },
-    Mac { link: String, is: Mac },
-    Mtu { link: String, is: u32 },
-    Ethtool { link: String, setting: Setting },
-    Promiscuous { link: String, on: bool },
-    AddAltName { link: String, name: String },
-    Attach { link: String, to: String },
-    PortOptions { link: String, are: PortData },
-    Primary { bond: String, port: Option<String> },
-    BridgeVlans { link: String, remove: Vec<VlanRange>, add: Vec<VlanRange> },
+    RemoveAltName {
+        link: String,
+        name: String,
+    },
+    RemoveAddress {
+        link: String,
+        address: IpAddr,
+        prefix: u8,
+    },
+    Detach {
+        link: String,
+    },
+    Down {
+        link: String,
+    },
+    Delete {
+        link: String,
+    },
+    Create {
+        link: String,
+        is: Link,
+        mac: Option<Mac>,
+    },
+    Options {
+        link: String,
+        are: Link,
+    },
+    Mac {
+        link: String,
+        is: Mac,
+    },
+    Mtu {
+        link: String,
+        is: u32,
+    },
+    Ethtool {
+        link: String,
+        setting: Setting,
+    },
+    Promiscuous {
+        link: String,
+        on: bool,
+    },
+    AddAltName {
+        link: String,
+        name: String,
+    },
+    Attach {
+        link: String,
+        to: String,
+    },
+    PortOptions {
+        link: String,
+        are: PortData,
+    },
+    Primary {
+        bond: String,
+        port: Option<String>,
+    },
+    BridgeVlans {
+        link: String,
+        remove: Vec<VlanRange>,
+        add: Vec<VlanRange>,
+    },
     /// A file below /proc/sys, as `net/ipv6/conf/eth1/accept_ra`.
-    Sysctl { link: String, conf: &'static str, value: String },
-    Forwarding { link: String, on: bool },
-    Token { link: String, is: Ipv6Addr },
-    AddrGenMode { link: String, is: u8 },
-    Group { link: String, is: u32 },
-    QueueLength { link: String, is: u32 },
-    Up { link: String },
-    AddAddress { link: String, address: IpAddr, prefix: u8, metric: Option<u32>, no_dad: bool },
+    Sysctl {
+        link: String,
+        conf: &'static str,
+        value: String,
+    },
+    Forwarding {
+        link: String,
+        on: bool,
+    },
+    Token {
+        link: String,
+        is: Ipv6Addr,
+    },
+    AddrGenMode {
+        link: String,
+        is: u8,
+    },
+    Group {
+        link: String,
+        is: u32,
+    },
+    QueueLength {
+        link: String,
+        is: u32,
+    },
+    Up {
+        link: String,
+    },
+    AddAddress {
+        link: String,
+        address: IpAddr,
+        prefix: u8,
+        metric: Option<u32>,
+        no_dad: bool,
+    },
     AddRoute(RouteSpec),
     AddRule(RuleSpec),
     Resolver(DnsSettings),

@@ -100,7 +100,9 @@ impl Aliases {
     fn read() -> Option<Self> {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
         let folder = Path::new("/lib/modules").join(release.trim());
-        let read = |name: &str| fs::read(folder.join(name)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let read = |name: &str| {
+            fs::read(folder.join(name)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        };
         let loadable = read("modules.alias").ok()?;
         // Separated by NUL instead of lines; not every kernel has it.
         let built_in = read("modules.builtin.modinfo").ok()?.replace('\0', "\n");

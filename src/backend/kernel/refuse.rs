@@ -25,7 +25,11 @@ const REFUSALS: [(&str, Asks, &str); 22] = [
     ("wait-ip", Asks::OtherThan("any"), "nothing here waits for addresses"),
     ("ipv4.dhcp", Asks::Something, NO_DHCP),
     ("ipv6.dhcp", Asks::Something, NO_DHCP),
-    ("ipv6.auto-route-table-id", Asks::OtherThan("254"), "the kernel puts advertised routes into its main table"),
+    (
+        "ipv6.auto-route-table-id",
+        Asks::OtherThan("254"),
+        "the kernel puts advertised routes into its main table",
+    ),
     ("ipv6.auto-route-metric", Asks::OtherThan("-1"), "the kernel chooses the metric of advertised routes"),
     ("ipv6.auto-gateway", Asks::Off, WITH_ADVERTISED),
     ("ipv6.auto-routes", Asks::Off, WITH_ADVERTISED),
@@ -85,7 +89,8 @@ pub(super) fn refuse(plan: &Plan, kinds: &Kinds, resolver: &ResolverOwner) -> Ve
             Change::Route(_) | Change::Rule(_) | Change::Hostname(_) => {}
         }
     }
-    for (key, is_asked) in [("ovs-db", plan.expected.ovs_db.is_some()), ("ovn", plan.expected.ovn.is_some())] {
+    for (key, is_asked) in [("ovs-db", plan.expected.ovs_db.is_some()), ("ovn", plan.expected.ovn.is_some())]
+    {
         if is_asked {
             problems.push(unsupported(Path::root().key(key), "Open vSwitch settings need its database"));
         }

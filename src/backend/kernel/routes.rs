@@ -103,15 +103,19 @@ impl RouteSpec {
 }
 
 /// The document's entries as routes of the kernel, in order of first mention.
-fn gather<'a>(routes: impl Iterator<Item = &'a Route>, vrf_table: impl Fn(&str) -> Option<u32>) -> Vec<RouteSpec> {
+fn gather<'a>(
+    routes: impl Iterator<Item = &'a Route>,
+    vrf_table: impl Fn(&str) -> Option<u32>,
+) -> Vec<RouteSpec> {
     let mut specs: Vec<RouteSpec> = Vec::new();
     let mut by_key: std::collections::BTreeMap<(Net, u32, u32), Vec<usize>> = Default::default();
     for spec in routes.filter_map(|route| RouteSpec::of(route, &vrf_table)) {
         let key = (spec.destination, spec.table, spec.metric);
         let rivals = by_key.entry(key).or_default();
-        let sibling = rivals.iter().copied().find(|index| {
-            !spec.is_v6() && spec.kind.is_none() && specs[*index].is_sibling(&spec)
-        });
+        let sibling = rivals
+            .iter()
+            .copied()
+            .find(|index| !spec.is_v6() && spec.kind.is_none() && specs[*index].is_sibling(&spec));
         match sibling {
             Some(index) => {
                 let hops = &mut specs[index].hops;
@@ -148,9 +152,8 @@ impl RouteOps {
         let unseen = removed.iter().copied().filter(|route| !present.contains(route));
         let there = gather(present.iter().chain(unseen), &vrf_table);
         let goes = |spec: &&RouteSpec| !wanted.contains(spec);
-        let comes = |spec: &&RouteSpec| {
-            !there.contains(spec) || spec.hops.iter().any(|hop| lost.contains(&hop.link))
-        };
+        let comes =
+            |spec: &&RouteSpec| !there.contains(spec) || spec.hops.iter().any(|hop| lost.contains(&hop.link));
         Self {
             remove: there.iter().filter(goes).flat_map(removals).collect(),
             add: wanted.iter().filter(comes).cloned().map(Op::AddRoute).collect(),

@@ -420,7 +420,12 @@ impl Subscription {
     pub fn drain(&mut self, limit: usize, mut visit: impl FnMut(&Message<'_>)) -> io::Result<Event> {
         for _ in 0..limit {
             let Self { socket, buffer } = self;
-            let received = socket.fd.try_io(Interest::READABLE, |_| socket.try_receive(buffer));
+            // The runtime knows of readiness only what it saw when it last looked; the socket
+            // itself knows what is there now.
+            let received = match socket.fd.try_io(Interest::READABLE, |_| socket.try_receive(buffer)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.try_receive(buffer),
+                received => received,
+            };
             match received {
                 Ok(Received::Datagram(length)) => {
                     Messages::new(&self.buffer[..length]).for_each(|message| visit(&message));

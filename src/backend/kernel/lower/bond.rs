@@ -1,8 +1,8 @@
 //! How a bond changes its options: what the driver takes in which mode, and in which state of the
 //! bond (the option table of drivers/net/bonding/bond_options.c).
 
-use crate::kernel::netlink::kinds::{Bond, List};
 use crate::kernel::netlink::Hardware;
+use crate::kernel::netlink::kinds::{Bond, List};
 
 const BALANCE_RR: u8 = 0;
 const ACTIVE_BACKUP: u8 = 1;

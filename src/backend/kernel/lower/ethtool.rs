@@ -13,7 +13,9 @@ pub(super) fn changes(before: Option<&Interface>, after: &Interface) -> Vec<Op> 
         let ethernet = interface.ethernet.as_deref()?;
         Some((ethernet.auto_negotiation, ethernet.speed, ethernet.duplex))
     };
-    if let Some((Some(autoneg), speed, duplex)) = modes(after).filter(|new| before.and_then(modes) != Some(*new)) {
+    if let Some((Some(autoneg), speed, duplex)) =
+        modes(after).filter(|new| before.and_then(modes) != Some(*new))
+    {
         // With negotiation the link decides on both.
         let (speed, duplex) = if autoneg { (None, None) } else { (speed, duplex) };
         let was = before.and_then(modes).and_then(|(autoneg, ..)| autoneg);
@@ -36,11 +38,14 @@ fn device(old: Option<&Ethtool>, new: &Ethtool, settings: &mut Vec<Setting>) {
     if let Some(ring) = new.ring.as_ref().filter(|ring| old.and_then(|old| old.ring.as_ref()) != Some(ring)) {
         settings.push(Setting::Ring(Box::new(ring.clone())));
     }
-    let differs = |coalesce: &&crate::state::Coalesce| old.and_then(|old| old.coalesce.as_ref()) != Some(*coalesce);
+    let differs =
+        |coalesce: &&crate::state::Coalesce| old.and_then(|old| old.coalesce.as_ref()) != Some(*coalesce);
     if let Some(coalesce) = new.coalesce.as_ref().filter(differs) {
         settings.push(Setting::Coalesce(Box::new(coalesce.clone())));
     }
-    if let Some(pause) = new.pause.as_ref().filter(|pause| old.and_then(|old| old.pause.as_ref()) != Some(pause)) {
+    if let Some(pause) =
+        new.pause.as_ref().filter(|pause| old.and_then(|old| old.pause.as_ref()) != Some(pause))
+    {
         let mut pause = pause.clone();
         // Negotiation decides on both directions.
         if pause.autoneg == Some(true) {

@@ -217,8 +217,11 @@ impl<'a> Lowering<'a> {
     /// Adds an interface that stays as it is but has to be said again.
     fn repeat(&mut self, name: &str, fate: Fate) {
         let Some(now) = self.now.get(name).copied() else { return };
-        let target =
-            self.targets.entry(name.to_owned()).or_insert(Target { before: Some(now), after: Some(Cow::Borrowed(now)), fate });
+        let target = self.targets.entry(name.to_owned()).or_insert(Target {
+            before: Some(now),
+            after: Some(Cow::Borrowed(now)),
+            fate,
+        });
         if target.fate == Fate::Stay {
             target.fate = fate;
         }
@@ -255,10 +258,16 @@ impl<'a> Lowering<'a> {
             Fate::Stay => target.bond_change().is_some_and(|change| change.needs == Needs::NoPorts),
             Fate::Make | Fate::Delete => false,
         };
-        self.released =
-            self.targets.iter().filter(|(_, target)| needs_release(target)).map(|(name, _)| name.clone()).collect();
+        self.released = self
+            .targets
+            .iter()
+            .filter(|(_, target)| needs_release(target))
+            .map(|(name, _)| name.clone())
+            .collect();
         for name in names {
-            if controller(self.now[name.as_str()]).is_some_and(|controller| self.released.contains(controller)) {
+            if controller(self.now[name.as_str()])
+                .is_some_and(|controller| self.released.contains(controller))
+            {
                 self.repeat(name, Fate::Stay);
             }
         }
@@ -379,8 +388,13 @@ impl<'a> Lowering<'a> {
                     if let Refers::Peer(peer) = &link.refers {
                         made_by_peer.insert(peer.clone());
                     }
-                    if let Data::Bond(data) = &mut link.data {
-                        **data = bond::supported(data, data.mode.unwrap_or_default(), None);
+                    match &mut link.data {
+                        Data::Bond(data) => {
+                            **data = bond::supported(data, data.mode.unwrap_or_default(), None);
+                        }
+                        // So it starts; kernels without VLAN filtering refuse even to be told.
+                        Data::Bridge(data) => data.vlan_filtering = data.vlan_filtering.filter(|on| *on),
+                        _ => {}
                     }
                     ops.push(Op::Create { link: name.clone(), is: link, mac });
                 }
@@ -403,7 +417,8 @@ impl<'a> Lowering<'a> {
             }
             (None, _) => {}
         }
-        let grows = after.mtu.filter(|new| present.and_then(|before| before.mtu).is_none_or(|old| *new > old));
+        let grows =
+            after.mtu.filter(|new| present.and_then(|before| before.mtu).is_none_or(|old| *new > old));
         ops.extend(grows.and_then(|grown| mtu(name, grown)));
         ops.extend(ethtool::changes(present, after));
         let promiscuous = present.and_then(|before| before.accept_all_mac_addresses).unwrap_or(false);
@@ -516,7 +531,8 @@ fn mtu(name: &str, mtu: u64) -> Option<Op> {
 fn with_newer_alias(mut link: Link, after: &Interface, before: &Interface) -> Link {
     match &mut link.data {
         Data::Bond(data) => {
-            let options = |interface: &Interface| interface.bond.as_ref().and_then(|bond| bond.options.clone());
+            let options =
+                |interface: &Interface| interface.bond.as_ref().and_then(|bond| bond.options.clone());
             if let (Some(new), Some(old)) = (options(after), options(before))
                 && new.num_unsol_na != old.num_unsol_na
             {

@@ -96,7 +96,10 @@ fn ranges(vlans: &BTreeMap<u16, (bool, bool)>) -> Vec<VlanRange> {
         match ranges.last_mut() {
             // The kernel takes a pvid only alone.
             Some(last)
-                if !pvid && !last.pvid && last.untagged == untagged && last.last.checked_add(1) == Some(id) =>
+                if !pvid
+                    && !last.pvid
+                    && last.untagged == untagged
+                    && last.last.checked_add(1) == Some(id) =>
             {
                 last.last = id;
             }

@@ -187,7 +187,9 @@ interfaces:
 #[test]
 fn the_order_of_addresses_is_kept_by_adding_behind() {
     let interface = |addresses: &str| {
-        format!("interfaces: [{{name: d0, type: dummy, state: up, ipv4: {{enabled: true, address: [{addresses}]}}}}]")
+        format!(
+            "interfaces: [{{name: d0, type: dummy, state: up, ipv4: {{enabled: true, address: [{addresses}]}}}}]"
+        )
     };
     let address = |last: u8| format!("{{ip: 192.0.2.{last}, prefix-length: 24}}");
     let (one, two, three) = (address(1), address(2), address(3));
@@ -223,7 +225,8 @@ interfaces:
 "
         )
     };
-    let mtus = |ops: Vec<String>| -> Vec<String> { ops.into_iter().filter(|op| op.contains("mtu")).collect() };
+    let mtus =
+        |ops: Vec<String>| -> Vec<String> { ops.into_iter().filter(|op| op.contains("mtu")).collect() };
     assert_eq!(
         mtus(ops(&links(1500), &links(9000))),
         ["set mtu of base to 9000", "set mtu of a-child to 9000"]
