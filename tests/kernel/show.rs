@@ -67,7 +67,7 @@ fn cases() -> Vec<Case> {
             "x0",
             json!({"link-aggregation": {"mode": "active-backup",
                 "options": {"arp_interval": 200, "arp_validate": "active", "primary": "v1",
-                    "arp_ip_target": "192.0.2.1,192.0.2.2", "num_grat_arp": 1, "num_unsol_na": 1},
+                    "arp_ip_target": "192.0.2.1,192.0.2.2", "lacp_rate": null, "lacp_active": null, "num_grat_arp": 1, "num_unsol_na": 1},
                 "ports-config": [{"name": "v1", "priority": 7, "queue-id": 3}]}}),
         ),
         case(

@@ -306,3 +306,67 @@ impl Image {
         !dropped.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const KINDS: [u16; 10] = [
+        libc::RTM_NEWLINK,
+        libc::RTM_DELLINK,
+        libc::RTM_NEWADDR,
+        libc::RTM_DELADDR,
+        libc::RTM_NEWROUTE,
+        libc::RTM_DELROUTE,
+        libc::RTM_NEWRULE,
+        libc::RTM_DELRULE,
+        RTM_NEWVLAN,
+        RTM_DELVLAN,
+    ];
+
+    /// A run of attributes with plausible types and any payload, some of them nested.
+    fn attributes() -> impl Strategy<Value = Vec<u8>> {
+        let payload = prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..24),
+            (0_u16..40, proptest::collection::vec(any::<u8>(), 0..16)).prop_map(|(kind, bytes)| {
+                let mut nested = (u16::try_from(bytes.len() + 4).unwrap_or(4)).to_ne_bytes().to_vec();
+                nested.extend(kind.to_ne_bytes());
+                nested.extend(bytes);
+                nested
+            }),
+        ];
+        proptest::collection::vec((0_u16..64, payload, -2_i32..3), 0..12).prop_map(|list| {
+            let mut bytes = Vec::new();
+            for (kind, payload, slip) in list {
+                let length = i32::try_from(payload.len() + 4).unwrap_or(4) + slip;
+                bytes.extend(u16::try_from(length).unwrap_or(0).to_ne_bytes());
+                bytes.extend(kind.to_ne_bytes());
+                bytes.extend(payload);
+                bytes.resize(bytes.len().next_multiple_of(4), 0);
+            }
+            bytes
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_notification_is_too_odd_to_follow(
+            messages in proptest::collection::vec(
+                (0..KINDS.len(), any::<u16>(), 0_u8..12, proptest::collection::vec(0_u8..4, 16), attributes()),
+                1..12,
+            ),
+        ) {
+            let (mut image, mut doubts) = (Image::default(), Doubts::default());
+            for (kind, flags, family, mut payload, attributes) in messages {
+                payload[0] = family;
+                payload.extend(attributes);
+                let message = Message { kind: KINDS[kind], flags, sequence: 0, payload: &payload };
+                image.follow(&message, &mut doubts);
+            }
+            image.settle(&mut doubts);
+            // What was made of it can be shown, too.
+            crate::kernel::show::show(&image, crate::kernel::show::Scope::Everything);
+        }
+    }
+}

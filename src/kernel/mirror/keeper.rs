@@ -5,7 +5,7 @@ use super::device::Devices;
 use super::ethtool::EthtoolReader;
 use super::host::{Host, HostWatch};
 use super::image::{Doubts, Image};
-use super::link::{self, Link, Source};
+use super::link::{self, BridgeTold, Link, Source};
 use super::route::Route;
 use super::rule::{self, Rule};
 use super::{Mirror, Paths, SyncRequest};
@@ -336,10 +336,9 @@ impl Keeper {
         if !self.present().links.values().any(is_bridge) {
             return Ok(());
         }
-        // What is told is kept by index; the messages are gone when the image is locked.
-        let add = |indices: &mut BTreeMap<u32, _>, message: &Message<'_>| {
+        let add = |told: &mut BTreeMap<u32, BridgeTold>, message: &Message<'_>| {
             if let Some((libc::AF_BRIDGE, index)) = link::identity(message) {
-                indices.insert(index, link::read_bridge(message));
+                told.extend(link::read_bridge(message).map(|bridge| (index, bridge)));
             }
         };
         let told = self.connection.dump(&bridges_request(), add).await;
@@ -347,7 +346,7 @@ impl Keeper {
         self.change(|image| {
             let mut changed = false;
             for (index, bridge) in told {
-                changed |= bridge.is_some_and(|bridge| image.put_bridge(index, bridge));
+                changed |= image.put_bridge(index, bridge);
             }
             changed
         });

@@ -216,11 +216,16 @@ pub(super) struct BridgeTold {
     pub vlans: Option<Vec<BridgeVlans>>,
 }
 
-/// Reads a link message of the family bridge: a port's settings and its VLANs.
+/// Reads a link message of the family bridge: a port's settings and its VLANs. `None` if it is not
+/// the bridge that speaks but a network card with a switch inside, about itself.
 pub(super) fn read_bridge(message: &Message<'_>) -> Option<BridgeTold> {
     let (_, attrs) = message.body::<HEADER>()?;
     let port = attrs.first(libc::IFLA_PROTINFO);
     let spec = attrs.first(libc::IFLA_AF_SPEC);
+    let flags = spec.and_then(|spec| spec.nested().first(IFLA_BRIDGE_FLAGS)?.get::<u16>());
+    if flags.is_some_and(|flags| flags & BRIDGE_FLAGS_SELF != 0) {
+        return None;
+    }
     Some(BridgeTold {
         port: port.map(|port| BridgePort::read(port.nested())),
         vlans: spec.map(|spec| read_vlans(spec.nested())),

@@ -27,8 +27,9 @@ const RECEIVE_BUFFER: usize = 32 * 1024 * 1024;
 /// One datagram. The kernel fills at most 32 KiB per piece of a dump, but one link with hundreds
 /// of virtual functions makes a larger piece. Untouched pages of it cost nothing.
 const DATAGRAM_MAX: usize = 512 * 1024;
-/// Tries of a dump that the kernel says was interrupted by changes.
-const DUMP_TRIES: u32 = 16;
+/// Tries of a dump that the kernel says was interrupted by changes: a second or more of nothing but
+/// changes before it is given up.
+const DUMP_TRIES: u32 = 100;
 /// Datagrams read before other tasks get their turn.
 const READS_BEFORE_YIELD: usize = 8;
 

@@ -92,7 +92,7 @@ fn bond(image: &Image, data: &kinds::Bond, ports: &[&Link]) -> Bond {
 
 fn bond_options(image: &Image, data: &kinds::Bond) -> BondOptions {
     let kinds::Bond {
-        mode: _,
+        mode,
         active_port: _,
         miimon,
         updelay,
@@ -123,6 +123,7 @@ fn bond_options(image: &Image, data: &kinds::Bond) -> BondOptions {
         missed_max,
         ns_ip6_target,
     } = data;
+    let is_lacp = word(BondMode::ALL, *mode) == Some(BondMode::Lacp);
     BondOptions {
         ad_actor_sys_prio: *ad_actor_sys_prio,
         ad_actor_system: ad_actor_system.as_ref().and_then(mac),
@@ -138,7 +139,8 @@ fn bond_options(image: &Image, data: &kinds::Bond) -> BondOptions {
         arp_validate: word(ArpValidate::ALL, *arp_validate),
         downdelay: *downdelay,
         fail_over_mac: word(FailOverMac::ALL, *fail_over_mac),
-        lacp_rate: word(LacpRate::ALL, *lacp_rate),
+        // The kernel tells these two in every mode; a document may name them in one.
+        lacp_rate: word(LacpRate::ALL, lacp_rate.filter(|_| is_lacp)),
         lp_interval: *lp_interval,
         miimon: *miimon,
         min_links: *min_links,
@@ -155,7 +157,7 @@ fn bond_options(image: &Image, data: &kinds::Bond) -> BondOptions {
         xmit_hash_policy: word(XmitHashPolicy::ALL, *xmit_hash_policy),
         balance_slb: None,
         arp_missed_max: *missed_max,
-        lacp_active: *lacp_active,
+        lacp_active: lacp_active.filter(|_| is_lacp),
         ns_ip6_target: ns_ip6_target.as_ref().map(|targets| targets.0.clone()),
     }
 }
