@@ -1,7 +1,6 @@
 //! A plan as data: complete before anything runs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -132,18 +131,14 @@ pub struct InterfaceChange {
     pub fields: Vec<FieldChange>,
 }
 
-/// A route that is added or removed (never modified: a route is its keys).
+/// A route that is added or removed (never modified: a route is its keys). Entries that share
+/// destination, table and metric are next hops of one route.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RouteChange {
     pub action: Action,
     #[serde(flatten)]
     pub reason: Reason,
     pub route: Route,
-    /// Set where entries share destination, table and metric, before or after: to the kernel
-    /// they are one route. These are all its entries after the plan; none when it goes. Whoever
-    /// sets the whole list at the first of these changes has nothing left to do at the others.
-    #[serde(skip)]
-    pub next_hops: Option<Arc<[Route]>>,
 }
 
 /// A rule that is added or removed.

@@ -1,7 +1,7 @@
 //! The sections beside the interfaces, together.
 
 use super::report::Report;
-use super::{Change, Merge, Merged, dns, hostname, routes, rules};
+use super::{Action, Change, Merge, Merged, dns, hostname, routes, rules, text};
 use crate::state::{Problem, Routes, State};
 
 /// What has to change beside the interfaces, and what verification expects there. Problems go to
@@ -34,8 +34,27 @@ pub(super) fn merge(
 }
 
 /// What leads from the sections beside the interfaces as they are to those of an earlier state.
-pub(super) fn restore(before: &State, current: &State) -> (Vec<Change>, State) {
-    let routes = routes::restore(current, before).into_iter().map(Change::Route);
+/// A route through an interface that cannot be made again is not added, only expected, so that
+/// verification reports it.
+pub(super) fn restore(
+    before: &State,
+    current: &State,
+    merged: &Merged,
+    report: &mut Report,
+) -> (Vec<Change>, State) {
+    let mut routes = routes::restore(current, before);
+    routes.retain(|change| {
+        let name = change.route.next_hop_interface.as_deref().filter(|_| change.route.route_type.is_none());
+        let is_there = |name| merged.kernel(name).is_some_and(|member| member.target.is_some());
+        let possible = change.action == Action::Remove || name.is_none_or(is_there);
+        if !possible {
+            report
+                .warnings
+                .push(format!("{} cannot be set: its interface is gone", text::route(&change.route)));
+        }
+        possible
+    });
+    let routes = routes.into_iter().map(Change::Route);
     let rules = rules::restore(current, before).into_iter().map(Change::Rule);
     let dns = dns::restore(current, before).into_iter().map(Change::Dns);
     let hostname = hostname::restore(current, before).into_iter().map(Change::Hostname);

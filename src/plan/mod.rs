@@ -22,6 +22,7 @@ mod relations;
 mod report;
 mod resolve;
 mod restore;
+mod revert;
 pub mod routes;
 pub mod rules;
 mod sequence;
@@ -34,6 +35,8 @@ pub use change::{
 };
 pub use diff::Unmentioned;
 pub use interfaces::{Key, Member, Merged, family};
+pub use merge::is_static;
 pub use names::{NameMatch, Names};
 pub use planner::plan;
 pub use restore::restore;
+pub use revert::{difference, revert};

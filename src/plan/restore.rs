@@ -28,7 +28,7 @@ pub fn restore(before: &State, current: &State) -> Plan {
     let changes = in_order(&merged, changes, &mut report);
     // A circle in what was there already is no reason not to go back.
     report.warnings.extend(report.problems.iter().map(ToString::to_string));
-    let (others, global_expected) = global::restore(before, current);
+    let (others, global_expected) = global::restore(before, current, &merged, &mut report);
     let changes = in_sequence(changes, others, before.config_routes());
     Plan {
         changes,

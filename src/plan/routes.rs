@@ -1,8 +1,7 @@
 //! Routes: additive, with patterns to remove (semantics R).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use super::{Action, Member, Merge, Merged, NameMatch, Reason, RouteChange, family};
 use crate::state::{
@@ -48,42 +47,56 @@ pub fn merge(
         }
     }
 
-    let mut added: BTreeMap<Identity<'_>, &Route> = BTreeMap::new();
-    for (_, route) in wanted.iter().filter(|(_, route)| route.state.is_none()) {
-        let identity = Identity::of(route);
-        let there = |fates: &[Option<Reason>], i: &usize| match &fates[*i] {
-            None => true,
-            // Asked for as it is, it outlives a pattern that would remove it.
-            Some(Reason::Desired) => Identity::of(now[*i]) == identity,
-            Some(_) => false,
-        };
-        let kept: Vec<usize> = index.matching(route).filter(|i| there(&fates, i)).collect();
-        if !kept.is_empty() {
-            kept.into_iter().for_each(|i| fates[i] = None);
-            continue;
-        }
-        for i in index.of_destination(identity.key.destination) {
-            let other = Identity::of(now[i]);
-            if fates[i].is_none() && other.key == identity.key && other.excludes(&identity) {
-                fates[i] = Some(Reason::Replaced);
-            }
-        }
-        added.insert(identity, route);
-    }
-
+    let added = additions(&wanted, &now, &index, &mut fates);
     let removed = now.iter().zip(&fates).filter_map(|(route, fate)| Some((*route, fate.clone()?)));
     let added = added.into_values().map(|route| (route, Reason::Desired));
-    let kept = |destination: Net| {
-        let kept = index.of_destination(destination).filter(|i| fates[*i].is_none());
-        kept.map(|i| now[i]).collect()
-    };
-    let changes = changes(removed.collect(), added.collect(), kept);
+    let changes = in_order(removed, added);
     let expected = desired.routes.as_ref().and_then(|routes| routes.config.as_ref());
     let expected = expected.map(|_| Routes {
         running: None,
         config: Some(wanted.into_iter().map(|(_, route)| route).collect()),
     });
     Ok(Merge { changes, expected })
+}
+
+/// The desired routes that are not there. What they cannot stand next to is marked as replaced.
+fn additions<'w>(
+    wanted: &'w [(Path, Route)],
+    now: &[&Route],
+    index: &Index<'_>,
+    fates: &mut [Option<Reason>],
+) -> BTreeMap<Identity<'w>, &'w Route> {
+    let mut added = BTreeMap::new();
+    let mut open: VecDeque<&Route> =
+        wanted.iter().map(|(_, route)| route).filter(|route| route.state.is_none()).collect();
+    // Which desired routes are satisfied by a present one: they are open again if it is replaced.
+    let mut satisfied: BTreeMap<usize, Vec<&Route>> = BTreeMap::new();
+    while let Some(route) = open.pop_front() {
+        let identity = Identity::of(route);
+        let is_there = |i: &usize| match &fates[*i] {
+            None => true,
+            // Asked for as it is, it outlives a pattern that would remove it.
+            Some(Reason::Desired) => Identity::of(now[*i]) == identity,
+            Some(_) => false,
+        };
+        let there: Vec<usize> = index.matching(route).filter(is_there).collect();
+        if !there.is_empty() {
+            for i in there {
+                fates[i] = None;
+                satisfied.entry(i).or_default().push(route);
+            }
+            continue;
+        }
+        for i in index.of_destination(identity.key.destination) {
+            let other = Identity::of(now[i]);
+            if fates[i].is_none() && other.key == identity.key && other.excludes(&identity) {
+                fates[i] = Some(Reason::Replaced);
+                open.extend(satisfied.remove(&i).unwrap_or_default());
+            }
+        }
+        added.insert(identity, route);
+    }
+    added
 }
 
 /// The changes that lead from the routes of one state to those of an earlier one.
@@ -94,11 +107,7 @@ pub fn restore(current: &State, before: &State) -> Vec<RouteChange> {
     let removed = removed.map(|(_, route)| (*route, Reason::NotThereBefore));
     let added = then.iter().filter(|(identity, _)| !now.contains_key(identity));
     let added = added.map(|(_, route)| (*route, Reason::Restored));
-    let both: Vec<&Route> =
-        now.iter().filter(|(identity, _)| then.contains_key(identity)).map(|(_, route)| *route).collect();
-    let index = Index::new(both.iter().copied());
-    let kept = |destination| index.of_destination(destination).map(|i| both[i]).collect();
-    changes(removed.collect(), added.collect(), kept)
+    in_order(removed, added)
 }
 
 /// The configured routes of a state that somebody may touch.
@@ -331,58 +340,25 @@ fn range<'l, K: Ord>(list: &'l [(K, usize)], key: &K) -> &'l [(K, usize)] {
     &list[start..start + len]
 }
 
-/// In the order of execution: additions, those without gateway first, together with everything
-/// that is replaced as a whole; then what only goes.
-fn changes<'r>(
-    removed: Vec<(&'r Route, Reason)>,
-    added: Vec<(&'r Route, Reason)>,
-    kept: impl Fn(Net) -> Vec<&'r Route>,
+/// In the order of execution: what comes, links before the gateways behind them; then what goes,
+/// the other way round.
+fn in_order<'r>(
+    removed: impl Iterator<Item = (&'r Route, Reason)>,
+    added: impl Iterator<Item = (&'r Route, Reason)>,
 ) -> Vec<RouteChange> {
-    let mut groups: BTreeMap<RouteKey, (usize, Vec<&Route>)> = BTreeMap::new();
-    for (route, _) in &removed {
-        groups.entry(RouteKey::of(route)).or_default().0 += 1;
-    }
-    for (route, _) in &added {
-        groups.entry(RouteKey::of(route)).or_default().1.push(route);
-    }
-    let next_hops: BTreeMap<RouteKey, Arc<[Route]>> = groups
-        .into_iter()
-        .filter_map(|(key, (removed, added))| {
-            let kept = kept(key.destination).into_iter().filter(|route| RouteKey::of(route) == key);
-            let mut after: Vec<&Route> = kept.chain(added).collect();
-            let shared = removed + after.len() > 1;
-            after.sort_by_cached_key(|route| Identity::of(route));
-            shared.then(|| (key, after.into_iter().cloned().collect()))
-        })
-        .collect();
-    let change = |action, route: &Route, reason| RouteChange {
-        action,
-        reason,
-        route: Route { state: None, ..route.clone() },
-        next_hops: next_hops.get(&RouteKey::of(route)).cloned(),
+    let change = |action| {
+        move |(route, reason): (&Route, Reason)| RouteChange {
+            action,
+            reason,
+            route: Route { state: None, ..route.clone() },
+        }
     };
-
-    // A key that keeps entries is replaced as a whole, which may need the additions' order.
-    let mut ordered: Vec<(bool, Action, &Route, Reason)> = Vec::new();
-    for (route, reason) in removed {
-        let stays = next_hops.get(&RouteKey::of(route)).is_some_and(|after| !after.is_empty());
-        ordered.push((!stays, Action::Remove, route, reason));
-    }
-    ordered.extend(added.into_iter().map(|(route, reason)| (false, Action::Add, route, reason)));
-    ordered.sort_by_cached_key(|(only_goes, action, route, _)| {
-        let identity = Identity::of(route);
-        // What goes, goes in reverse: gateways before the links to them.
-        let gateway_last = identity.has_gateway != *only_goes;
-        (
-            *only_goes,
-            gateway_last,
-            identity.key,
-            *action != Action::Remove,
-            identity.next_hop.0.map(str::to_owned),
-            identity.next_hop.1,
-        )
-    });
-    ordered.into_iter().map(|(_, action, route, reason)| change(action, route, reason)).collect()
+    let mut added: Vec<_> = added.collect();
+    let mut removed: Vec<_> = removed.collect();
+    added.sort_by(|(a, _), (b, _)| Identity::of(a).cmp(&Identity::of(b)));
+    removed.sort_by(|(a, _), (b, _)| Identity::of(b).cmp(&Identity::of(a)));
+    let added = added.into_iter().map(change(Action::Add));
+    added.chain(removed.into_iter().map(change(Action::Remove))).collect()
 }
 
 /// Why a route disappears without being asked to: its interface goes, or loses the family (R23).

@@ -512,18 +512,8 @@ mod tests {
                 Reason::ParentRemoved("eth2".into()),
                 vec![field("mtu", json!(1500), Json::Null)],
             ),
-            Change::Route(RouteChange {
-                action: Action::Add,
-                reason: Reason::Desired,
-                route,
-                next_hops: None,
-            }),
-            Change::Route(RouteChange {
-                action: Action::Remove,
-                reason: Reason::Replaced,
-                route: blackhole,
-                next_hops: None,
-            }),
+            Change::Route(RouteChange { action: Action::Add, reason: Reason::Desired, route }),
+            Change::Route(RouteChange { action: Action::Remove, reason: Reason::Replaced, route: blackhole }),
             Change::Rule(RuleChange { action: Action::Add, reason: Reason::Desired, rule }),
             Change::Dns(DnsChange {
                 reason: Reason::Desired,
@@ -630,7 +620,6 @@ Plan: 3 to add, 3 to change, 2 to remove
                 action: Action::Add,
                 reason: Reason::Desired,
                 route: Route { destination, ..Route::empty() },
-                next_hops: None,
             })
         };
         let text = diff(&plan((0..6_000).map(route).collect()), Paint::Plain);

@@ -1,13 +1,13 @@
 //! One interface: what was asked is a part of what is (semantics C2 to C27).
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use serde_json::{Value as Json, json};
 
 use super::compare::{Compare, FAIL};
 use super::prepare::prepare;
 use super::{AtLimit, Finding, Present, Verdict, limit_ms};
+use crate::plan::is_static;
 use crate::state::{Address, Interface, InterfaceState, InterfaceType, Ip, Path, Secret};
 
 /// Compares one entry of the expected document with what is.
@@ -134,7 +134,7 @@ impl Compare<'_> {
         let Some(wanted) = wanted else { return };
         let off = Ip::new(false);
         let found = found.unwrap_or(&off);
-        let own: Vec<&Address> = wanted.addresses().iter().filter(is_ours).collect();
+        let own: Vec<&Address> = wanted.addresses().iter().filter(|address| is_static(address)).collect();
         let section = self.origin.key(family);
 
         match (wanted.enabled, found.is_enabled()) {
@@ -166,7 +166,7 @@ impl Compare<'_> {
         }
         if wanted.allow_extra_address == Some(false) && wanted.address.is_some() {
             let extra =
-                |other: &&Address| is_ours(other) && !own.iter().any(|address| is_same(address, other));
+                |other: &&Address| is_static(other) && !own.iter().any(|address| is_same(address, other));
             for address in found.addresses().iter().filter(extra) {
                 let text = format!("the address {} is not wanted", print(address));
                 self.push(path.clone(), Verdict::Existence(text), limit_ms::ADDRESS, FAIL);
@@ -233,12 +233,6 @@ impl Compare<'_> {
             }
         }
     }
-}
-
-/// Addresses that a document can ask for: not leased, not link-local, not another program's (M27).
-pub(super) fn is_ours(address: &&Address) -> bool {
-    !address.is_dynamic() && !address.is_v6_link_local() && !address.is_foreign()
-        || matches!(address.ip, IpAddr::V4(ip) if ip.is_link_local()) && !address.is_dynamic()
 }
 
 /// Whether waiting for a carrier makes sense: a controller without ports never gets one.

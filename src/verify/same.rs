@@ -10,10 +10,10 @@ use std::fmt;
 use serde_json::{Value as Json, json};
 
 use super::compare::Compare;
-use super::interface::{is_ours, print};
+use super::interface::print;
 use super::prepare::prepare;
 use super::{Finding, Present, Verdict};
-use crate::plan::{Action, dns, hostname, routes, rules, text};
+use crate::plan::{Action, dns, hostname, is_static, routes, rules, text};
 use crate::state::{
     Address, Interface, InterfaceState, InterfaceType, Ip, OvnSettings, OvsSettings, Path, State,
 };
@@ -200,7 +200,11 @@ fn addresses(
 ) {
     let ours = |ip: Option<&Ip>| -> BTreeSet<String> {
         let addresses = ip.map(Ip::addresses).unwrap_or_default();
-        addresses.iter().filter(is_ours).map(|a| format!("{}/{}", a.ip, a.prefix_length)).collect()
+        addresses
+            .iter()
+            .filter(|address| is_static(address))
+            .map(|a| format!("{}/{}", a.ip, a.prefix_length))
+            .collect()
     };
     let (was, is) = (ours(old), ours(new));
     for address in was.difference(&is) {

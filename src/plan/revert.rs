@@ -1,0 +1,261 @@
+//! Documents made from a plan: one that leads back (semantics X10 to X16), and one that says only
+//! what would change (X1 to X7).
+
+use serde_json::{Map, Value as Json};
+
+use super::routes::{self, Index};
+use super::{Action, Change, InterfaceChange, Plan, dns, rules};
+use crate::state::{
+    AbsentState, AltName, DnsResolver, FieldInfo, Interface, InterfaceState, Mode, Node, OvnBridgeMapping,
+    OvnSettings, OvsSettings, OvsTable, Part, Path, Reader, Route, RouteRule, RouteRules, RouteState, Routes,
+    Segment, Shape, State,
+};
+
+/// A document that leads back to `current` once the plan for `desired` has been carried out.
+pub fn revert(desired: &State, current: &State, plan: &Plan) -> State {
+    let (added, removed) = route_changes(plan);
+    // A pattern looks at less than everything, so what it would take along is said again.
+    let index = Index::new(current.config_routes().iter());
+    let patterns: Vec<Route> = added.iter().map(|route| absent_route(route)).collect();
+    let mut again: Vec<usize> = patterns.iter().flat_map(|pattern| index.matching(pattern)).collect();
+    again.sort_unstable();
+    again.dedup();
+    let kept = again.into_iter().map(|i| &current.config_routes()[i]);
+    let kept = kept.filter(|route| route.state.is_none() && !removed.contains(route));
+    let present: Vec<Route> = removed.iter().copied().chain(kept).cloned().collect();
+
+    let (added, removed) = rule_changes(plan);
+    let rule_patterns: Vec<RouteRule> = added.iter().map(|rule| absent_rule(rule)).collect();
+    let kept = current.config_rules().iter().filter(|rule| {
+        !removed.contains(rule) && rule_patterns.iter().any(|pattern| rules::matches(pattern, rule))
+    });
+    let rules: Vec<RouteRule> = removed.iter().copied().chain(kept).cloned().collect();
+
+    let interfaces: Vec<Interface> = interface_changes(plan).map(revert_interface).collect();
+    State {
+        description: None,
+        hostname: desired.hostname.as_ref().and(current.hostname.clone()),
+        dns_resolver: dns_change(plan)
+            .then(|| DnsResolver { running: None, config: Some(dns::settings(current)) }),
+        route_rules: rules_section(rule_patterns, rules),
+        routes: routes_section(patterns, present),
+        interfaces: Some(interfaces).filter(|interfaces| !interfaces.is_empty()),
+        ovs_db: desired.ovs_db.as_ref().map(|desired| revert_ovs(desired, current.ovs_db.as_ref())),
+        ovn: desired.ovn.as_ref().map(|desired| revert_ovn(desired, current.ovn.as_ref())),
+    }
+}
+
+/// What of `desired` would change something.
+pub fn difference(desired: &State, current: &State, plan: &Plan) -> State {
+    let (added, removed) = route_changes(plan);
+    let patterns = removed.iter().map(|route| absent_route(route)).collect();
+    let routes = routes_section(patterns, added.into_iter().cloned().collect());
+    let (added, removed) = rule_changes(plan);
+    let patterns = removed.iter().map(|rule| absent_rule(rule)).collect();
+    let route_rules = rules_section(patterns, added.into_iter().cloned().collect());
+    let interfaces: Vec<Interface> =
+        interface_changes(plan).filter_map(|change| differing_interface(desired, change, plan)).collect();
+    State {
+        description: desired.description.clone().filter(|text| current.description.as_ref() != Some(text)),
+        hostname: desired.hostname.clone().filter(|_| hostname_change(plan)),
+        dns_resolver: desired.dns_resolver.clone().filter(|_| dns_change(plan)),
+        route_rules,
+        routes,
+        interfaces: Some(interfaces).filter(|interfaces| !interfaces.is_empty()),
+        ovs_db: desired.ovs_db.clone(),
+        ovn: desired.ovn.clone().filter(|desired| current.ovn.as_ref() != Some(desired)),
+    }
+}
+
+fn interface_changes(plan: &Plan) -> impl Iterator<Item = &InterfaceChange> {
+    plan.changes.iter().filter_map(|change| match change {
+        Change::Interface(change) => Some(&**change),
+        Change::Route(_) | Change::Rule(_) | Change::Dns(_) | Change::Hostname(_) => None,
+    })
+}
+
+fn dns_change(plan: &Plan) -> bool {
+    plan.changes.iter().any(|change| matches!(change, Change::Dns(_)))
+}
+
+fn hostname_change(plan: &Plan) -> bool {
+    plan.changes.iter().any(|change| matches!(change, Change::Hostname(_)))
+}
+
+/// The routes that the plan adds, and those that it removes.
+fn route_changes(plan: &Plan) -> (Vec<&Route>, Vec<&Route>) {
+    let of = |action| {
+        plan.changes.iter().filter_map(move |change| match change {
+            Change::Route(change) if change.action == action => Some(&change.route),
+            _ => None,
+        })
+    };
+    (of(Action::Add).collect(), of(Action::Remove).collect())
+}
+
+/// The rules that the plan adds, and those that it removes.
+fn rule_changes(plan: &Plan) -> (Vec<&RouteRule>, Vec<&RouteRule>) {
+    let of = |action| {
+        plan.changes.iter().filter_map(move |change| match change {
+            Change::Rule(change) if change.action == action => Some(&change.rule),
+            _ => None,
+        })
+    };
+    (of(Action::Add).collect(), of(Action::Remove).collect())
+}
+
+/// The table says all there is to say of a VRF, which may be gone by then.
+fn absent_route(route: &Route) -> Route {
+    let table_id = Some(routes::table_of(route));
+    Route { state: Some(RouteState::Absent), table_id, vrf_name: None, ..route.clone() }
+}
+
+fn absent_rule(rule: &RouteRule) -> RouteRule {
+    RouteRule { state: Some(AbsentState::Absent), ..rule.clone() }
+}
+
+fn routes_section(absent: Vec<Route>, present: Vec<Route>) -> Option<Routes> {
+    let config: Vec<Route> = absent.into_iter().chain(present).collect();
+    (!config.is_empty()).then_some(Routes { running: None, config: Some(config) })
+}
+
+fn rules_section(absent: Vec<RouteRule>, present: Vec<RouteRule>) -> Option<RouteRules> {
+    let config: Vec<RouteRule> = absent.into_iter().chain(present).collect();
+    (!config.is_empty()).then_some(RouteRules { config: Some(config) })
+}
+
+fn revert_interface(change: &InterfaceChange) -> Interface {
+    let Some(before) = &change.before else {
+        return Interface::new(&change.name, change.kind.clone(), InterfaceState::Absent);
+    };
+    let mut full = before.clone();
+    full.drop_read_only();
+    if change.after.is_none() {
+        return full;
+    }
+    let mut back = only_changed(&full, change);
+    // What was not there cannot be named, but for keys that have a word for nothing.
+    let touches = |key: &str| change.fields.iter().any(|field| field.path == Path::root().key(key));
+    if touches("controller") {
+        back.controller.get_or_insert_default();
+    }
+    if touches("description") {
+        back.description.get_or_insert_default();
+    }
+    if touches("alt-names") {
+        let names =
+            |interface: Option<&Interface>| interface.and_then(|i| i.alt_names.clone()).unwrap_or_default();
+        let was = names(Some(&full));
+        let new =
+            names(change.after.as_ref()).into_iter().filter(|new| was.iter().all(|was| was.name != new.name));
+        let new = new.map(|name| AltName { name: name.name, state: Some(AbsentState::Absent) });
+        back.alt_names = Some(new.chain(was.iter().cloned()).collect());
+    }
+    back
+}
+
+/// An interface of the document that differs; one that is new, as it was written.
+fn differing_interface(desired: &State, change: &InterfaceChange, plan: &Plan) -> Option<Interface> {
+    let origin = plan.origins.get(&(change.name.clone(), change.kind.clone()))?;
+    let position = origin.segments().iter().find_map(|segment| match segment {
+        Segment::Index(position) => Some(*position),
+        Segment::Key(_) => None,
+    })?;
+    let written = desired.interfaces().get(position)?;
+    match (&change.before, &change.after) {
+        (None, _) => Some(written.clone()),
+        (Some(_), None) => Some(Interface::new(&change.name, change.kind.clone(), written.state())),
+        (Some(_), Some(after)) => {
+            let mut only = only_changed(after, change);
+            only.state = Some(written.state());
+            // Which hardware is meant is said together with how it is found (X4).
+            if only.identifier.is_some() {
+                only.mac_address = only.mac_address.or(after.mac_address);
+            }
+            Some(only)
+        }
+    }
+}
+
+/// Name, type, state, and of `whole` the keys that the change touches.
+fn only_changed(whole: &Interface, change: &InterfaceChange) -> Interface {
+    let mut revealed = whole.clone();
+    revealed.reveal_secrets();
+    let json = serde_json::to_value(&revealed).expect("an interface prints as JSON: its keys are text");
+    let mut only = Map::new();
+    for key in ["name", "type", "state"] {
+        if let Some(value) = json.get(key) {
+            only.insert(key.into(), value.clone());
+        }
+    }
+    for field in &change.fields {
+        copy(&json, field.path.segments(), Interface::INFO.fields, &mut only);
+    }
+    let mut reader = Reader::new();
+    let read = Interface::read(&Node::from_json(&Json::Object(only)), &mut reader);
+    // What cannot stand by itself is given as a whole.
+    read.filter(|_| !reader.has_problems()).unwrap_or_else(|| whole.clone())
+}
+
+/// Copies the value at a path, and as much around it as must stand together.
+fn copy(from: &Json, path: &[Segment], fields: &[FieldInfo], to: &mut Map<String, Json>) {
+    let Some((Segment::Key(key), rest)) = path.split_first() else { return };
+    let Some(value) = from.get(key) else { return };
+    let field = fields.iter().find(|field| field.key == key);
+    if field.is_some_and(|field| field.mode != Mode::ReadWrite) {
+        return;
+    }
+    // Addressing goes back and forth as a whole: a static address means nothing next to DHCP (X12).
+    let stands_alone = !matches!(key.as_str(), "ipv4" | "ipv6");
+    match (field.map(|field| (field.shape)()), value) {
+        (Some(Shape::Section(info)), Json::Object(_))
+            if stands_alone && !rest.is_empty() && info.fields.iter().all(|field| !field.required) =>
+        {
+            let below = to.entry(key.clone()).or_insert_with(|| Json::Object(Map::new()));
+            if let Json::Object(below) = below {
+                copy(value, rest, info.fields, below);
+            }
+        }
+        (_, value) => {
+            to.insert(key.clone(), value.clone());
+        }
+    }
+}
+
+/// Each mentioned key with its previous value, or null to delete it.
+fn revert_ovs(desired: &OvsSettings, current: Option<&OvsSettings>) -> OvsSettings {
+    let column = |desired: &Option<OvsTable>, current: Option<&OvsTable>| {
+        let of = |key: &String| current.and_then(|table| table.0.get(key).cloned()).flatten();
+        let purges = desired.as_ref().is_none_or(|table| table.0.is_empty());
+        let table = match (desired, current) {
+            // Emptied as a whole.
+            (_, Some(current)) if purges => current.0.clone(),
+            (Some(desired), _) => desired.0.keys().map(|key| (key.clone(), of(key))).collect(),
+            (None, _) => Default::default(),
+        };
+        Some(OvsTable(table))
+    };
+    OvsSettings {
+        external_ids: column(&desired.external_ids, current.and_then(|c| c.external_ids.as_ref())),
+        other_config: column(&desired.other_config, current.and_then(|c| c.other_config.as_ref())),
+    }
+}
+
+/// Each mentioned mapping as it was, or absent; the absent ones first.
+fn revert_ovn(desired: &OvnSettings, current: Option<&OvnSettings>) -> OvnSettings {
+    let mappings = |ovn: &OvnSettings| ovn.bridge_mappings.clone().unwrap_or_default();
+    let was = current.map(mappings).unwrap_or_default();
+    let (mut back, mut present) = (Vec::new(), Vec::new());
+    for mapping in mappings(desired) {
+        match was.iter().find(|was| was.localnet == mapping.localnet) {
+            Some(was) => present.push(was.clone()),
+            None => back.push(OvnBridgeMapping {
+                state: Some(crate::state::MappingState::Absent),
+                bridge: None,
+                ..mapping
+            }),
+        }
+    }
+    back.append(&mut present);
+    OvnSettings { bridge_mappings: Some(back) }
+}
