@@ -298,7 +298,7 @@ routes:
 ",
     );
     let change = |action, route: Route| {
-        Change::Route(RouteChange { action, reason: Reason::Desired, route, next_hops: None })
+        Change::Route(RouteChange { action, reason: Reason::Desired, route })
     };
     let routes = now.config_routes();
     let mut plan = planned(&now, &State::empty());
