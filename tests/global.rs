@@ -85,6 +85,8 @@ fn carried_out(plan: &Plan, current: &State) -> State {
                     let at = routes.iter().position(|route| *route == change.route);
                     routes.remove(at.expect("only routes that are there are removed"));
                 }
+                // The kernel drops and gets it again.
+                Action::Add if matches!(change.reason, Reason::MadeAgain(_)) => {}
                 Action::Add | Action::Modify => {
                     let mut route = change.route.clone();
                     route.metric = Some(routes::metric_of(&route));
@@ -253,8 +255,8 @@ routes:
         "routes.config[3]: a route needs `next-hop-interface`, or `route-type` if it leads nowhere",
         "routes.config[4].destination: addresses in 0.0.0.0/8 are no destinations",
         "routes.config[5].weight: next hops of IPv6 routes have no weight",
-        "routes.config[6].weight: must be 1 to 256",
         "routes.config[6].mtu: must not be 0",
+        "routes.config[6].weight: must be 1 to 256",
         "routes.config[7].next-hop-address: a blackhole route has no next hop",
         "routes.config[8].vrf-name: there is no VRF blue that is up",
         "routes.config[9].table-id: the table of VRF red is 100, not 7",
@@ -425,6 +427,9 @@ dns-resolver:
     options: [rotate, 'rotate:1', ndots, 'ndots:2', magic]
 ";
     let expected = [
+        "dns-resolver.config.options[1]: option rotate takes no value",
+        "dns-resolver.config.options[2]: option ndots needs a value, as `ndots:1`",
+        "dns-resolver.config.options[4]: unknown option magic",
         "dns-resolver.config.server[0]: 192.0.2.300 is no IP address",
         "dns-resolver.config.server[1]: there is no interface nope",
         "dns-resolver.config.server[2]: ipv6 is not enabled on interface eth3",
@@ -433,9 +438,6 @@ dns-resolver:
         "dns-resolver.config.server[3]: link-local servers on two interfaces, nope and eth4",
         "dns-resolver.config.server[4]: link-local servers on two interfaces, nope and eth1",
         "dns-resolver.config.server[5]: x%eth1 is no IP address",
-        "dns-resolver.config.options[1]: option rotate takes no value",
-        "dns-resolver.config.options[2]: option ndots needs a value, as `ndots:1`",
-        "dns-resolver.config.options[4]: unknown option magic",
     ];
     assert_eq!(problems(wrong, &base()), expected);
 }

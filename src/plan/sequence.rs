@@ -6,10 +6,9 @@
 //! 4. Routes and rules that the document adds, replaces or removes, each added before what it
 //!    replaces is removed where both can exist; then the resolver and the host name.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-use super::routes::RouteKey;
+use super::routes::Identity;
 use super::{Action, Change, InterfaceChange, Reason, RouteChange};
 use crate::state::{Route, RouteState};
 
@@ -18,14 +17,8 @@ use crate::state::{Route, RouteState};
 pub fn in_sequence(interfaces: Vec<InterfaceChange>, others: Vec<Change>, routes: &[Route]) -> Vec<Change> {
     let lost = lost_with_interfaces(&interfaces, &others, routes);
     let goes_first = |change: &Change| match change {
-        Change::Route(RouteChange {
-            action: Action::Remove,
-            reason: Reason::InterfaceGone(_),
-            next_hops,
-            ..
-        }) => {
-            // A route that keeps next hops is set as a whole, among the additions.
-            next_hops.as_ref().is_none_or(|next_hops| next_hops.is_empty())
+        Change::Route(change) => {
+            change.action == Action::Remove && matches!(change.reason, Reason::InterfaceGone(_))
         }
         _ => false,
     };
@@ -46,35 +39,21 @@ fn lost_with_interfaces(
     if again.is_empty() {
         return Vec::new();
     }
-    // A route that changes anyway is changed as a whole.
-    let decided: BTreeSet<RouteKey> = others
+    let removed: BTreeSet<Identity<'_>> = others
         .iter()
         .filter_map(|change| match change {
-            Change::Route(change) => Some(RouteKey::of(&change.route)),
+            Change::Route(change) if change.action == Action::Remove => Some(Identity::of(&change.route)),
             _ => None,
         })
         .collect();
-    let mut groups: BTreeMap<RouteKey, Vec<Route>> = BTreeMap::new();
-    for route in routes.iter().filter(|route| route.state != Some(RouteState::Ignore)) {
-        groups.entry(RouteKey::of(route)).or_default().push(route.clone());
-    }
+    let stays =
+        |route: &&Route| route.state != Some(RouteState::Ignore) && !removed.contains(&Identity::of(route));
     let mut lost = Vec::new();
-    for (key, group) in groups {
-        if decided.contains(&key) {
-            continue;
-        }
-        let next_hops: Arc<[Route]> = group.into();
-        for route in next_hops.iter() {
-            let Some(name) = route.next_hop_interface.as_ref().filter(|name| again.contains(name.as_str()))
-            else {
-                continue;
-            };
-            lost.push(RouteChange {
-                action: Action::Add,
-                reason: Reason::MadeAgain(name.clone()),
-                route: route.clone(),
-                next_hops: (next_hops.len() > 1).then(|| next_hops.clone()),
-            });
+    for route in routes.iter().filter(stays) {
+        let name = route.next_hop_interface.as_ref().filter(|name| again.contains(name.as_str()));
+        if let Some(name) = name {
+            let (action, reason) = (Action::Add, Reason::MadeAgain(name.clone()));
+            lost.push(RouteChange { action, reason, route: route.clone() });
         }
     }
     // Links to gateways before what goes through gateways.

@@ -99,9 +99,10 @@ fn up(
         Compare { subject: &wanted.name, limit_ms: limit(wanted), origin: origin.clone(), findings };
     let (mut own, mut theirs) = (wanted.clone(), found.clone());
     prepare(&mut own, &mut theirs, present);
-    compare.state(wanted, found, present);
-    compare.ip("ipv4", wanted.ipv4.as_deref(), found.ipv4.as_deref(), found.is_up());
-    compare.ip("ipv6", wanted.ipv6.as_deref(), found.ipv6.as_deref(), found.is_up());
+    compare.state(found);
+    let waits = present.changed.contains(wanted.name.as_str()) && may_get_carrier(found, present);
+    compare.ip("ipv4", wanted.ipv4.as_deref(), found.ipv4.as_deref(), waits);
+    compare.ip("ipv6", wanted.ipv6.as_deref(), found.ipv6.as_deref(), waits);
     compare.alt_names(wanted, found);
     compare.value("", &mut origin.clone(), &print(&own), Some(&print(&theirs)));
     compare.secrets(wanted, found);
@@ -114,23 +115,16 @@ pub(super) fn print(interface: &Interface) -> Json {
 }
 
 impl Compare<'_> {
-    /// What is up may still lack its carrier: a matter of cables and peers, so only a warning.
-    fn state(&mut self, wanted: &Interface, found: &Interface, present: &Present<'_>) {
-        let path = self.origin.key("state");
-        match found.state() {
-            InterfaceState::Up => {}
-            InterfaceState::Ignore => {
-                self.mismatch(&path, &json!("up"), Some(&json!("ignore")));
-            }
-            InterfaceState::Down | InterfaceState::Unknown | InterfaceState::Absent => {
-                let waits = present.changed.contains(wanted.name.as_str()) && may_get_carrier(found, present);
-                let limit_ms = if waits { limit_ms::LINK } else { 0 };
-                self.push(path, Verdict::Pending("its link is down".into()), limit_ms, AtLimit::Warn);
-            }
+    /// Up is what we do; whether there is a carrier is a matter of cables, and not looked at.
+    fn state(&mut self, found: &Interface) {
+        if !matches!(found.state(), InterfaceState::Up | InterfaceState::Unknown) {
+            let found = json!(found.state().word());
+            self.mismatch(&self.origin.key("state"), &json!("up"), Some(&found));
         }
     }
 
-    fn ip(&mut self, family: &str, wanted: Option<&Ip>, found: Option<&Ip>, link_is_up: bool) {
+    /// `waits`: whether an address may still come by itself.
+    fn ip(&mut self, family: &str, wanted: Option<&Ip>, found: Option<&Ip>, waits: bool) {
         let Some(wanted) = wanted else { return };
         let off = Ip::new(false);
         let found = found.unwrap_or(&off);
@@ -141,15 +135,15 @@ impl Compare<'_> {
             (Some(false), true) => self.mismatch(&section.key("enabled"), &json!(false), Some(&json!(true))),
             // The kernel shows a stack as on when it has an address; the addresses have their say
             // below, and IPv4 without any address is as on as it can be (C13).
-            (Some(true), false) if own.is_empty() && (family == "ipv6" || wanted.is_auto()) => {
-                let verdict = Verdict::Pending("it has no address yet".into());
-                let at_limit = if link_is_up { FAIL } else { AtLimit::Warn };
-                let limit_ms = match (link_is_up, wanted.is_auto()) {
-                    (false, _) => 0,
-                    (true, true) => limit_ms::AUTOMATIC,
-                    (true, false) => limit_ms::ADDRESS,
-                };
-                self.push(section.key("enabled"), verdict, limit_ms, at_limit);
+            (Some(true), false) if own.is_empty() && wanted.is_auto() => {
+                let verdict = Verdict::Pending("it has no address from the network yet".into());
+                self.push(section.key("enabled"), verdict, limit_ms::AUTOMATIC, FAIL);
+            }
+            // An IPv6 stack gives itself an address when the link has a carrier (RFC 4862, 5.3).
+            (Some(true), false) if own.is_empty() && family == "ipv6" => {
+                let verdict = Verdict::Pending("it has no link-local address yet".into());
+                let limit_ms = if waits { limit_ms::LINK } else { 0 };
+                self.push(section.key("enabled"), verdict, limit_ms, AtLimit::Warn);
             }
             _ => {}
         }

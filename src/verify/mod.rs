@@ -26,7 +26,7 @@ pub mod limit_ms {
     pub const SETTING: u64 = 5_000;
     /// A static address that becomes usable.
     pub const ADDRESS: u64 = 5_000;
-    /// The carrier of a link: auto-negotiation takes up to 3 s, spanning tree is not waited for.
+    /// What a carrier brings: auto-negotiation takes up to 3 s, spanning tree is not waited for.
     pub const LINK: u64 = 3_000;
     /// A device that disappears.
     pub const REMOVAL: u64 = 5_000;

@@ -78,28 +78,37 @@ fn a_mismatch_names_the_place_and_both_values() {
 
 #[test]
 fn limits_and_outcomes() {
-    let found = interfaces(eth1(json!({"mtu": 1500, "state": "down"})));
-    let report = verify(&plan(interfaces(eth1(json!({})))), &found);
+    let found = || interfaces(eth1(json!({"mtu": 1500, "ipv6": {"enabled": false}})));
+    let wanted = |mtu: u64| interfaces(eth1(json!({"mtu": mtu, "ipv6": {"enabled": true}})));
+    let report = verify(&plan(wanted(1500)), &found());
     assert_eq!(report.outcome(0), Outcome::Waiting { until_ms: limit_ms::LINK });
     // A cable that is not plugged in is no failure of the transaction.
     assert!(matches!(report.outcome(limit_ms::LINK), Outcome::Verified(warnings) if warnings.len() == 1));
 
-    let report = verify(&plan(interfaces(eth1(json!({"mtu": 9000})))), &found);
+    let report = verify(&plan(wanted(9000)), &found());
     assert_eq!(report.outcome(0), Outcome::Waiting { until_ms: limit_ms::LINK });
     assert_eq!(report.outcome(limit_ms::LINK), Outcome::Waiting { until_ms: limit_ms::SETTING });
     assert!(matches!(report.outcome(limit_ms::SETTING), Outcome::Failed(failed) if failed.len() == 1));
 
-    let report = verify(&plan(interfaces(eth1(json!({})))), &interfaces(eth1(json!({}))));
+    let report = verify(&plan(wanted(1500)), &wanted(1500));
     assert!(report.is_match());
     assert_eq!(report.outcome(0), Outcome::Verified(Vec::new()));
 }
 
 #[test]
-fn a_link_that_the_plan_did_not_touch_is_not_waited_for() {
-    let expected = interfaces(eth1(json!({})));
+fn what_the_plan_did_not_touch_is_not_waited_for() {
+    let expected = interfaces(eth1(json!({"ipv6": {"enabled": true}})));
     let plan = Plan { changes: Vec::new(), ..plan(expected) };
-    let report = verify(&plan, &interfaces(eth1(json!({"state": "down"}))));
+    let report = verify(&plan, &interfaces(eth1(json!({}))));
     assert!(matches!(report.outcome(0), Outcome::Verified(warnings) if warnings.len() == 1));
+}
+
+#[test]
+fn up_means_up() {
+    let found = |word: &str| interfaces(json!([{"name": "eth1", "type": "ethernet", "state": word}]));
+    let lines = findings(interfaces(eth1(json!({}))), found("down"));
+    assert_eq!(lines, ["interfaces[0].state: eth1: state is down, wanted up"]);
+    assert_eq!(findings(interfaces(eth1(json!({}))), found("ignore")).len(), 1);
 }
 
 #[test]

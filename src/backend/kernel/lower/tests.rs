@@ -297,9 +297,7 @@ routes:
   - {destination: '2001:db8:1::/48', next-hop-interface: d0, next-hop-address: '2001:db8::1'}
 ",
     );
-    let change = |action, route: Route| {
-        Change::Route(RouteChange { action, reason: Reason::Desired, route })
-    };
+    let change = |action, route: Route| Change::Route(RouteChange { action, reason: Reason::Desired, route });
     let routes = now.config_routes();
     let mut plan = planned(&now, &State::empty());
     plan.changes = vec![change(Action::Remove, routes[1].clone()), change(Action::Remove, routes[2].clone())];
