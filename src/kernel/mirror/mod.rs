@@ -85,6 +85,11 @@ impl Mirror {
         *self.revision.borrow()
     }
 
+    /// The revision, for those who wait for changes on their own.
+    pub fn revisions(&self) -> watch::Receiver<u64> {
+        self.revision.clone()
+    }
+
     /// Waits until the revision differs from the one last returned by this handle's wait, and
     /// returns it. Nothing is lost if the wait is dropped.
     pub async fn changed(&mut self) -> Result<u64, Stopped> {

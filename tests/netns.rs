@@ -1,0 +1,214 @@
+//! The kernel backend against the running kernel, each test in a network namespace of its own.
+//! Needs the right to make one (root, or root of a user namespace).
+//!
+//! Every document of docs/examples/kernel is applied, planned again (nothing may be left to do)
+//! and taken back (the query must read as before, byte for byte). What the kernel at hand cannot
+//! make must be refused while planning; such documents are named in the output.
+
+#![expect(clippy::print_stdout, reason = "documents that cannot run here are named, not hidden")]
+
+use std::fs;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use nix::sched::{CloneFlags, unshare};
+use nmstated::backend::kernel::KernelBackend;
+use nmstated::backend::{Backend, Step};
+use nmstated::kernel::mirror::{self, Paths};
+use nmstated::plan::{Options, Plan, plan};
+use nmstated::state::{Document, ErrorKind, State};
+
+/// A fresh namespace with a backend.
+struct Lab {
+    backend: KernelBackend,
+    steps: Mutex<Vec<String>>,
+    root: tempfile::TempDir,
+}
+
+impl Lab {
+    async fn open() -> Self {
+        let root = tempfile::tempdir().expect("a folder is made");
+        let etc = root.path().join("etc");
+        fs::create_dir(&etc).expect("a folder is made");
+        let paths = Paths {
+            resolv_conf: etc.join("resolv.conf"),
+            hostname: etc.join("hostname"),
+            ..Paths::default()
+        };
+        let (mirror, keeper) = mirror::open(paths).await.expect("the mirror opens");
+        tokio::spawn(async move { keeper.run().await.expect("the mirror is kept") });
+        let backend = KernelBackend::open(mirror, root.path()).await.expect("the backend opens");
+        backend.sync().await.expect("the mirror is current");
+        Self { backend, steps: Mutex::default(), root }
+    }
+
+    fn now(&self) -> State {
+        self.backend.observe().expect("there is a state").state
+    }
+
+    /// The query without what changes by itself.
+    fn shown(&self) -> String {
+        let mut state = self.now();
+        for interface in state.interfaces.iter_mut().flatten() {
+            if let Some(bridge) = interface.bridge.as_deref_mut().and_then(|bridge| bridge.linux_mut())
+                && let Some(options) = bridge.options.as_deref_mut()
+            {
+                (options.gc_timer, options.hello_timer) = (None, None);
+            }
+        }
+        state.to_yaml()
+    }
+
+    fn plan(&self, wanted: &State) -> Result<Plan, String> {
+        plan(wanted, &self.now(), &self.backend.capabilities(), &Options::default())
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    }
+
+    async fn apply(&self, plan: &Plan) -> Result<(), String> {
+        let progress = |step: Step| self.steps.lock().expect("no step panics").push(step.text);
+        self.backend.execute(plan, &progress).await.map_err(|failure| failure.to_string())
+    }
+}
+
+fn in_namespace<T: Send + 'static, F: Future<Output = T>>(test: impl FnOnce() -> F + Send + 'static) -> T {
+    let thread = std::thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNET).expect("these tests need the right to make a namespace");
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime starts")
+            .block_on(test())
+    });
+    match thread.join() {
+        Ok(value) => value,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+fn read(text: &str) -> State {
+    Document::from_text(text).and_then(|document| Ok(document.state()?.0)).expect("the document is right")
+}
+
+/// Documents by name, sorted.
+fn examples() -> Vec<(String, State)> {
+    let folder = std::env::var_os("NMSTATED_EXAMPLES")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/kernel"), PathBuf::from);
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder).expect("the examples are there").flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    let name = |path: &Path| path.file_name().expect("a file has a name").to_string_lossy().into_owned();
+    files.iter().map(|path| (name(path), read(&fs::read_to_string(path).expect("it reads")))).collect()
+}
+
+enum Outcome {
+    Passed,
+    /// Refused while planning, for these reasons.
+    NotHere(String),
+    Failed(String),
+}
+
+/// Applies a document on top of another, plans again, takes it back.
+async fn round(first: Option<State>, wanted: State) -> Outcome {
+    let lab = Lab::open().await;
+    if let Some(first) = first {
+        match lab.plan(&first) {
+            Ok(plan) if lab.backend.refuse(&plan).is_empty() => {
+                if let Err(failure) = lab.apply(&plan).await {
+                    return Outcome::Failed(format!("the ground: {failure}"));
+                }
+            }
+            _ => return Outcome::NotHere("the ground cannot be laid".to_owned()),
+        }
+    }
+    lab.backend.sync().await.expect("the mirror is current");
+    let before = lab.shown();
+    let plan = match lab.plan(&wanted) {
+        Ok(plan) => plan,
+        Err(problems) => return Outcome::Failed(format!("planning: {problems}")),
+    };
+    let refused = lab.backend.refuse(&plan);
+    if !refused.is_empty() {
+        let odd = refused.iter().find(|problem| problem.kind != ErrorKind::NotSupportedError);
+        let texts: Vec<String> = refused.iter().map(ToString::to_string).collect();
+        return match odd {
+            None => Outcome::NotHere(texts.join("; ")),
+            Some(odd) => Outcome::Failed(format!("refused as {}: {odd}", odd.kind)),
+        };
+    }
+    let snapshot = lab.backend.snapshot().await.expect("a snapshot is taken");
+    if let Err(failure) = lab.apply(&plan).await {
+        return Outcome::Failed(format!("{failure}\n{}", lab.log()));
+    }
+    match lab.plan(&wanted) {
+        Ok(again) if again.is_empty() => {}
+        Ok(again) => {
+            return Outcome::Failed(format!(
+                "planned again:\n{}\n{}\n{}",
+                describe(&again),
+                lab.log(),
+                lab.shown()
+            ));
+        }
+        Err(problems) => return Outcome::Failed(format!("planning again: {problems}")),
+    }
+    lab.steps.lock().expect("no step panics").clear();
+    let progress = |step: Step| lab.steps.lock().expect("no step panics").push(step.text);
+    if let Err(failure) = lab.backend.restore(&snapshot, &progress).await {
+        return Outcome::Failed(format!("taking it back: {failure}\n{}", lab.log()));
+    }
+    let after = lab.shown();
+    if after != before {
+        return Outcome::Failed(format!("not as before:\n{}\n{}", difference(&before, &after), lab.log()));
+    }
+    Outcome::Passed
+}
+
+impl Lab {
+    fn log(&self) -> String {
+        let steps = self.steps.lock().expect("no step panics");
+        steps.iter().map(|step| format!("    {step}\n")).collect()
+    }
+}
+
+fn describe(plan: &Plan) -> String {
+    serde_json::to_string_pretty(&plan.changes).expect("a plan prints")
+}
+
+/// Lines that are in one text only, in a few lines around them.
+fn difference(before: &str, after: &str) -> String {
+    let lines = |text: &str, other: &str, sign: &str| -> String {
+        let others: Vec<&str> = other.lines().collect();
+        text.lines().filter(|line| !others.contains(line)).map(|line| format!("{sign} {line}\n")).collect()
+    };
+    format!("{}{}", lines(before, after, "-"), lines(after, before, "+"))
+}
+
+fn report(outcomes: Vec<(String, Outcome)>) {
+    let (mut passed, mut not_here, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, outcome) in outcomes {
+        match outcome {
+            Outcome::Passed => passed.push(name),
+            Outcome::NotHere(because) => not_here.push(format!("{name}: {because}")),
+            Outcome::Failed(why) => failed.push(format!("== {name}\n{why}")),
+        }
+    }
+    println!(
+        "{} passed, {} not expressible on this kernel, {} failed",
+        passed.len(),
+        not_here.len(),
+        failed.len()
+    );
+    not_here.iter().for_each(|line| println!("not expressible here: {line}"));
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    assert!(!passed.is_empty(), "nothing could be tried on this kernel");
+}
+
+#[test]
+fn examples_are_applied_and_taken_back() {
+    let outcomes = examples().into_iter().map(|(name, wanted)| {
+        let outcome = in_namespace(move || round(None, wanted));
+        (name, outcome)
+    });
+    report(outcomes.collect());
+}
