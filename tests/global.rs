@@ -614,6 +614,15 @@ proptest! {
 }
 
 #[test]
+fn open_vswitch_settings_reach_the_backend() {
+    let desired =
+        state("{ovs-db: {external_ids: {a: b}}, ovn: {bridge-mappings: [{localnet: n, bridge: br}]}}");
+    let plan = planned(&desired, &base()).expect("it can be planned");
+    assert_eq!((&plan.expected.ovs_db, &plan.expected.ovn), (&desired.ovs_db, &desired.ovn));
+    assert_eq!(verify(&plan, &base()).findings.len(), 2);
+}
+
+#[test]
 fn merging_nothing_changes_nothing() {
     let now = base_with(ROUTES);
     let merge = routes::merge(&State::empty(), &now, &Merged::unchanged(&now)).expect("nothing is wrong");

@@ -13,7 +13,8 @@ pub(super) fn merge(
     report: &mut Report,
 ) -> (Vec<Change>, State) {
     let mut changes = Vec::new();
-    let mut expected = State::empty();
+    // No change carries these yet; a backend that cannot set them refuses what it finds here.
+    let mut expected = State { ovs_db: desired.ovs_db.clone(), ovn: desired.ovn.clone(), ..State::empty() };
     if let Some(merge) = settle(routes::merge(desired, current, merged), report) {
         changes.extend(merge.changes.into_iter().map(Change::Route));
         expected.routes = merge.expected;
