@@ -93,6 +93,7 @@ fn text_that_is_no_document_is_refused_with_its_place() {
         ("hostname: &a [*a]\n", "1:15 an alias inside of what it stands for\n"),
         ("hostname: *b\n", "1:11 not valid YAML: while parsing node, found unknown anchor\n"),
         ("? [a]\n: b\n", "1:3 a key must be text\n"),
+        ("description: a\u{2028}b\n", "1:14 a text with the Unicode line separator U+2028 or U+2029\n"),
         (
             "description: !secret x\n",
             "1:14 a tag that is not known (a text that begins with `!` needs quotes)\n",

@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use nmstated::state::{
     Document, FieldInfo, Interface, InterfaceType, LinuxBridge, OvsBridge, Part, SectionInfo, Shape, State,
-    json_schema, to_yaml,
+    json_schema,
 };
 use proptest::collection::vec;
 use proptest::option::weighted;
@@ -75,7 +75,6 @@ fn text() -> BoxedStrategy<String> {
         "02:00:5E:10:00:01",
         "a\\b",
         "\u{85}",
-        "\u{2028}",
         "\u{feff}",
         "\u{1f600}",
         "\u{7}",
@@ -85,8 +84,8 @@ fn text() -> BoxedStrategy<String> {
     prop_oneof![
         4 => "[a-z][a-z0-9.-]{0,12}",
         2 => select(awkward.map(str::to_owned).to_vec()),
-        // A non-breaking space would be read as a space.
-        1 => any::<String>().prop_map(|text| text.replace('\u{a0}', "")),
+        // A non-breaking space would be read as a space, a line separator is refused.
+        1 => any::<String>().prop_map(|text| text.replace(['\u{a0}', '\u{2028}', '\u{2029}'], "")),
     ]
     .boxed()
 }
@@ -278,7 +277,7 @@ proptest! {
     fn any_document_survives_printing_and_reading(json in section(&State::INFO)) {
         prop_assert!(SCHEMA.is_valid(&json), "{:?}", SCHEMA.iter_errors(&json).map(|e| e.to_string()).collect::<Vec<_>>());
         let state = read(&json.to_string()).map_err(TestCaseError::fail)?;
-        let from_yaml = read(&to_yaml(&json).expect("YAML holds JSON")).map_err(TestCaseError::fail)?;
+        let from_yaml = read(&serde_yaml::to_string(&json).expect("YAML holds JSON")).map_err(TestCaseError::fail)?;
         prop_assert_eq!(&from_yaml, &state);
         for printed in [
             state.to_yaml(),

@@ -264,7 +264,7 @@ fn print_state(state: &Json, json: bool, output: &mut Output) -> Result<(), Fail
     if json {
         return output.data(&pretty(state));
     }
-    match state::to_yaml(state) {
+    match serde_yaml::to_string(state) {
         Ok(text) => output.data(&text),
         Err(error) => Err(Failure::error(ErrorKind::Bug, format!("the state cannot be printed: {error}"))),
     }

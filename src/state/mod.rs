@@ -22,7 +22,6 @@ mod secret;
 mod sections;
 mod text;
 mod uninterpreted;
-mod yaml;
 
 pub use document::{Document, snippet_of_text};
 pub use explain::{Explanation, KeySummary, explain};
@@ -38,7 +37,6 @@ pub use sections::*;
 pub use text::{DEPTH_MAX, NODES_MAX, SCALAR_BYTES_MAX, SCALARS_BYTES_MAX, TEXT_BYTES_MAX};
 pub(crate) use uninterpreted::HEADER_KEYS;
 pub use uninterpreted::Uninterpreted;
-pub use yaml::{Unwritable, to_yaml};
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
-use super::{Interface, State, to_yaml};
+use super::{Interface, State};
 
 impl State {
     /// The document as YAML, in the library form.
@@ -43,7 +43,8 @@ fn printing_order(a: &Interface, b: &Interface) -> Ordering {
 }
 
 fn yaml<T: Serialize>(value: &T) -> String {
-    to_yaml(value).expect("a state has text keys and no enums with content, so YAML can hold it")
+    serde_yaml::to_string(value)
+        .expect("a state has text keys and no enums with content, so YAML can hold it")
 }
 
 fn json<T: Serialize>(value: &T) -> String {

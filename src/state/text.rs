@@ -127,6 +127,11 @@ impl Builder {
                 if text.len() > SCALAR_BYTES_MAX {
                     return invalid(at, format!("a text longer than {} MiB", SCALAR_BYTES_MAX >> 20));
                 }
+                // Line breaks in YAML 1.1 and none in 1.2: readers differ, so such a text would not
+                // survive being printed.
+                if text.contains(['\u{2028}', '\u{2029}']) {
+                    return invalid(at, "a text with the Unicode line separator U+2028 or U+2029");
+                }
                 let plain = matches!(style, ScalarStyle::Plain) && tag != Some("str");
                 self.spend(Size { nodes: 1, bytes: text.len(), depth: 0 }, at)?;
                 let node = Node { value: Value::Scalar { text: text.into_owned(), plain }, at: Some(at) };
