@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nmstated::plan::{self, Action, Capabilities, Change, InterfaceChange, Options, Plan};
-use nmstated::state::{Document, Interface, State};
+use nmstated::plan::{self, Action, Capabilities, Change, Options, Plan, RouteChange};
+use nmstated::state::{Document, Interface, Route, Routes, State};
+use nmstated::verify;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
@@ -25,13 +26,6 @@ fn kernel() -> Capabilities {
     }
 }
 
-fn interface_changes(plan: &Plan) -> impl Iterator<Item = &InterfaceChange> {
-    plan.changes.iter().filter_map(|change| match change {
-        Change::Interface(change) => Some(change.as_ref()),
-        _ => None,
-    })
-}
-
 /// What an interface rests on, told from its printed form alone.
 fn rests_on(interface: &Json) -> Vec<String> {
     let sections = ["vlan", "vxlan", "mac-vlan", "mac-vtap", "ipvlan", "macsec", "ip-tunnel"];
@@ -43,8 +37,28 @@ fn rests_on(interface: &Json) -> Vec<String> {
 fn apply(plan: &Plan, current: &State) -> State {
     let mut network: BTreeMap<String, Interface> =
         current.interfaces().iter().map(|i| (i.name.clone(), i.clone())).collect();
-    for change in interface_changes(plan) {
+    let mut routes = current.config_routes().to_vec();
+    for change in &plan.changes {
+        let change = match change {
+            Change::Interface(change) => change,
+            Change::Route(RouteChange { action, route, .. }) => {
+                routes.retain(|other| *other != shown(route));
+                if *action == Action::Add {
+                    let through = route.next_hop_interface.as_ref().expect("the documents name one");
+                    let ip = network.get(through).and_then(|through| through.ipv4.as_ref());
+                    assert!(ip.is_some_and(|ip| ip.is_enabled()), "{through} cannot carry {route:?}");
+                    routes.push(shown(route));
+                }
+                continue;
+            }
+            other => panic!("the documents ask for no {other:?}"),
+        };
         let name = &change.name;
+        let carries =
+            |after: &Interface| after.is_up() && after.ipv4.as_ref().is_some_and(|ip| ip.is_enabled());
+        if change.rebuild || !change.after.as_ref().is_some_and(carries) {
+            routes.retain(|route| route.next_hop_interface.as_ref() != Some(name));
+        }
         match change.action {
             Action::Remove => {
                 assert!(network.remove(name).is_some(), "{name} is removed, but is not there");
@@ -86,7 +100,16 @@ fn apply(plan: &Plan, current: &State) -> State {
             assert_eq!(peer.veth.as_ref().map(|veth| &veth.peer), Some(name), "the peer of {name}");
         }
     }
-    State { interfaces: Some(network.into_values().collect()), ..State::empty() }
+    let routes = Routes { running: None, config: Some(routes) };
+    State { interfaces: Some(network.into_values().collect()), routes: Some(routes), ..State::empty() }
+}
+
+/// A route as the kernel shows it.
+fn shown(route: &Route) -> Route {
+    let mut route = Route { state: None, ..route.clone() };
+    route.table_id.get_or_insert(254);
+    route.metric.get_or_insert(0);
+    route
 }
 
 fn lists(controller: &Interface, port: &str) -> bool {
@@ -123,8 +146,16 @@ fn words(words: &'static [&'static str]) -> impl Strategy<Value = &'static str> 
 /// without a panic, the others must keep every promise.
 fn entry() -> impl Strategy<Value = Json> {
     let ethernet = || (0..4u8).prop_map(|n| format!("eth{n}"));
-    let any_base =
-        || prop_oneof![ethernet(), Just("bond0".to_owned()), Just("br0".to_owned()), Just("ve0".to_owned())];
+    let any_base = || {
+        prop_oneof![
+            Just("eth1".to_owned()),
+            Just("eth1".to_owned()),
+            ethernet(),
+            Just("bond0".to_owned()),
+            Just("br0".to_owned()),
+            Just("ve0".to_owned())
+        ]
+    };
     let ports = || {
         proptest::collection::btree_set(
             prop_oneof![
@@ -237,8 +268,22 @@ fn entry() -> impl Strategy<Value = Json> {
     prop_oneof![9 => full, 1 => gone]
 }
 
+fn route() -> impl Strategy<Value = Json> {
+    let through = words(&["eth0", "d0", "br0", "bond0", "eth1.7", "eth1.7", "eth1.7"]);
+    (through, 0..3u8, proptest::option::weighted(0.2, words(&["absent"]))).prop_map(|(through, n, state)| {
+        let mut route = json!({"next-hop-interface": through, "destination": format!("203.0.{n}.0/24")});
+        if let Some(state) = state {
+            route["state"] = json!(state);
+        }
+        route
+    })
+}
+
 fn document() -> impl Strategy<Value = Json> {
-    proptest::collection::vec(entry(), 1..6).prop_map(|interfaces| json!({"interfaces": interfaces}))
+    let interfaces = proptest::collection::vec(entry(), 1..6);
+    let routes = prop_oneof![3 => Just(Vec::new()), 2 => proptest::collection::vec(route(), 1..3)];
+    let document = |(interfaces, routes)| json!({"interfaces": interfaces, "routes": {"config": routes}});
+    (interfaces, routes).prop_map(document)
 }
 
 /// A network that some documents led to, the refused ones left out.
@@ -252,6 +297,13 @@ fn network(documents: &[Json]) -> State {
     now
 }
 
+fn removed_route(change: &Change) -> Option<&Route> {
+    match change {
+        Change::Route(RouteChange { action: Action::Remove, route, .. }) => Some(route),
+        _ => None,
+    }
+}
+
 fn check(documents: &[Json], last: &Json, options: &Options) -> bool {
     let before = network(documents);
     let desired = state(last.clone());
@@ -259,6 +311,12 @@ fn check(documents: &[Json], last: &Json, options: &Options) -> bool {
         return false;
     };
     let after = apply(&plan, &before);
+    let removed: Vec<&Route> = plan.changes.iter().filter_map(removed_route).collect();
+    for route in before.config_routes().iter().filter(|route| !removed.contains(route)) {
+        assert!(after.config_routes().contains(route), "nobody removed {route:?}\n{:#?}", plan.changes);
+    }
+    let found = verify::verify(&plan, &after);
+    assert!(found.is_match(), "{:#?}", found.findings);
     let again = plan::plan(&desired, &after, &kernel(), options);
     let again = again.unwrap_or_else(|problems| panic!("{problems:?}"));
     assert!(again.is_empty(), "planning again finds {:#?}\nafter {:#?}", again.changes, plan.changes);
@@ -268,14 +326,13 @@ fn check(documents: &[Json], last: &Json, options: &Options) -> bool {
     let restored = apply(&back, &after);
     let left = plan::restore(&before, &restored);
     assert!(left.is_empty(), "rollback leaves {:#?}", left.changes);
-    let names =
-        |state: &State| -> BTreeSet<String> { state.interfaces().iter().map(|i| i.name.clone()).collect() };
-    assert_eq!(names(&restored), names(&before));
+    let differences = verify::same(&before, &restored);
+    assert!(differences.is_empty(), "{differences:#?}");
     true
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_carried_out_plan_leaves_nothing_to_do_and_rolls_back(

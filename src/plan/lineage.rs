@@ -37,7 +37,7 @@ pub fn is_gone(member: &Member, capabilities: &Capabilities) -> bool {
     let known = member.current.as_ref().unwrap_or(desired);
     match desired.state() {
         InterfaceState::Absent => member.current.is_none() || capabilities.profiles || is_removable(known),
-        InterfaceState::Down => !capabilities.profiles && desired.kind().is_virtual(),
+        InterfaceState::Down => !capabilities.profiles && desired.kind().is_virtual() && is_removable(known),
         InterfaceState::Up | InterfaceState::Ignore | InterfaceState::Unknown => false,
     }
 }

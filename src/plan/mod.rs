@@ -38,5 +38,6 @@ pub use interfaces::{Key, Member, Merged, family};
 pub use merge::is_static;
 pub use names::{NameMatch, Names};
 pub use planner::plan;
+pub use relations::FALLBACK_TUNNELS;
 pub use restore::restore;
 pub use revert::{difference, revert};

@@ -8,10 +8,17 @@ pub fn same_kind(a: &InterfaceType, b: &InterfaceType) -> bool {
     a == b || (is_ethernet(a) && is_ethernet(b))
 }
 
+/// Interfaces that the kernel makes when a module is loaded, and never removes (ip-link(8)).
+pub const FALLBACK_TUNNELS: [&str; 9] =
+    ["tunl0", "sit0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6tnl0", "ip6gre0", "ip6_vti0"];
+
 /// Whether `absent` deletes it from the kernel: virtual ones, both ends of a veth, and an IPoIB
 /// child.
 pub fn is_removable(interface: &Interface) -> bool {
     let kind = interface.kind();
+    if FALLBACK_TUNNELS.contains(&interface.name.as_str()) {
+        return false;
+    }
     kind.is_virtual()
         || *kind == InterfaceType::Veth
         || (*kind == InterfaceType::Infiniband && parent(interface).is_some())

@@ -13,7 +13,7 @@ use super::compare::Compare;
 use super::interface::print;
 use super::prepare::prepare;
 use super::{Finding, Present, Verdict};
-use crate::plan::{Action, dns, hostname, is_static, routes, rules, text};
+use crate::plan::{Action, FALLBACK_TUNNELS, dns, hostname, is_static, routes, rules, text};
 use crate::state::{
     Address, Interface, InterfaceState, InterfaceType, Ip, OvnSettings, OvsSettings, Path, State,
 };
@@ -35,10 +35,6 @@ impl fmt::Display for Difference {
 
 /// Most differences that are listed; the last one counts the rest.
 pub const DIFFERENCES_MAX: usize = 200;
-
-/// Interfaces that the kernel makes when a module is loaded, and never removes (ip-link(8)).
-const FALLBACK_TUNNELS: [&str; 9] =
-    ["tunl0", "sit0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6tnl0", "ip6gre0", "ip6_vti0"];
 
 /// Everything in `after` that is not as in `before`.
 pub fn same(before: &State, after: &State) -> Vec<Difference> {
