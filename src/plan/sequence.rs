@@ -39,15 +39,15 @@ fn lost_with_interfaces(
     if again.is_empty() {
         return Vec::new();
     }
-    let removed: BTreeSet<Identity<'_>> = others
+    let decided: BTreeSet<Identity<'_>> = others
         .iter()
         .filter_map(|change| match change {
-            Change::Route(change) if change.action == Action::Remove => Some(Identity::of(&change.route)),
+            Change::Route(change) => Some(Identity::of(&change.route)),
             _ => None,
         })
         .collect();
     let stays =
-        |route: &&Route| route.state != Some(RouteState::Ignore) && !removed.contains(&Identity::of(route));
+        |route: &&Route| route.state != Some(RouteState::Ignore) && !decided.contains(&Identity::of(route));
     let mut lost = Vec::new();
     for route in routes.iter().filter(stays) {
         let name = route.next_hop_interface.as_ref().filter(|name| again.contains(name.as_str()));
