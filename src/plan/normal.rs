@@ -3,6 +3,8 @@
 //! Volatile and read-only keys are gone, lists without meaning in their order are sorted, and
 //! what a default says is said.
 
+use std::collections::BTreeSet;
+
 use super::merge::{is_static, normal_token};
 use crate::state::{
     BondOptions, BondPort, Bridge, Ethtool, FecMode, Identifier, Interface, InterfaceState, Ip,
@@ -50,11 +52,9 @@ fn normalise_kind(own: &mut Interface) {
         if bond.port.is_none() && !configs.is_empty() {
             bond.port = Some(configs.iter().map(|port| port.name.clone()).collect());
         }
-        for name in bond.port.iter().flatten() {
-            if !configs.iter().any(|port| port.name == *name) {
-                configs.push(BondPort { name: name.clone(), priority: None, queue_id: None });
-            }
-        }
+        let configured: BTreeSet<String> = configs.iter().map(|port| port.name.clone()).collect();
+        let others = bond.port.iter().flatten().filter(|name| !configured.contains(*name));
+        configs.extend(others.map(|name| BondPort { name: name.clone(), priority: None, queue_id: None }));
         for port in configs.iter_mut() {
             port.priority.get_or_insert(0);
             port.queue_id.get_or_insert(0);
