@@ -1,1 +1,21 @@
-//! The transaction machine: events in, effects out. Pure.
+//! The transaction machine: the one queue, the one change under way, its checkpoint. Events in,
+//! effects out. Pure: whoever drives it does the work, and tells the time.
+
+mod accumulate;
+mod codec;
+mod event;
+mod live;
+mod machine;
+mod queue;
+mod record;
+mod recover;
+mod report;
+
+pub use accumulate::accumulate;
+pub use codec::{Unreadable, decode, encode};
+pub use event::{CommitFailure, ApplyOptions, Desired, Effect, Event, Now, Outcome, Planned, Restored, Ticket, Work};
+pub use machine::{Config, Machine};
+pub use queue::{QUEUE_MAX, ROOT_RESERVE, UID_SHARE};
+pub use record::{Before, Committed, Phase, Record, read_ids, write_ids};
+pub use recover::{Found, Stored};
+pub use report::{error_info, refusal};
