@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 
 use super::history::History;
-use crate::wire::{Event, TransactionId, TransactionInfo};
+use crate::wire::{Event, ProgressInfo, TransactionId, TransactionInfo};
 
 /// Events kept for slow readers; one that is further behind gets [`Event::Lost`].
 const EVENTS_MAX: usize = 256;
@@ -63,16 +63,27 @@ impl Board {
     }
 
     /// Shows a transaction as it is now, and tells everybody who listens.
-    pub(super) fn publish(&self, info: TransactionInfo, deadline: Option<Duration>) {
+    pub(super) fn publish(&self, info: TransactionInfo, deadline: Option<Duration>, now: Duration) {
         let mut seen = self.seen();
-        if info.stage.is_end() {
-            seen.live.remove(&info.id);
-            seen.history.add(info.clone());
+        let live = Live { info, deadline };
+        let shown = live.at(now);
+        if shown.stage.is_end() {
+            seen.live.remove(&shown.id);
+            seen.history.add(shown.clone());
         } else {
-            seen.live.insert(info.id, Live { info: info.clone(), deadline });
+            seen.live.insert(shown.id, live);
         }
         // Nobody listening is fine.
-        let _ = self.events.send(info);
+        let _ = self.events.send(shown);
+    }
+
+    /// Shows how far the work under way is.
+    pub(super) fn progress(&self, id: TransactionId, progress: ProgressInfo, now: Duration) {
+        let mut seen = self.seen();
+        if let Some(live) = seen.live.get_mut(&id) {
+            live.info.progress = Some(progress);
+            let _ = self.events.send(live.at(now));
+        }
     }
 
     /// The live transactions, and every event after that.

@@ -5,20 +5,33 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::board::Board;
-use super::{Events, Follow, Refusal, Reply, Request};
+use super::read::Reader;
+use super::{ApplyOptions, Events, Follow, Refusal, Reply, Request};
 use crate::backend::Backend;
-use crate::state::{ErrorKind, Path, Problem};
+use crate::state::{ErrorKind, State};
 use crate::system::Clock;
-use crate::wire::{Owner, StatusInfo, TransactionId, TransactionInfo};
+use crate::transaction::{Desired, refusal};
+use crate::wire::{Owner, Stage, StatusInfo, TransactionId, TransactionInfo};
 
 /// What the actor is told.
 pub(super) enum Command {
     /// A request that only the actor can answer.
-    Ask { owner: Owner, request: Request, answer: oneshot::Sender<Result<TransactionInfo, Refusal>> },
+    Ask { owner: Owner, request: Asked, answer: oneshot::Sender<Result<TransactionInfo, Refusal>> },
     /// The connection that submitted this transaction has ended.
     Disconnected { id: TransactionId },
+    /// All that is committed.
+    Committed { answer: oneshot::Sender<Arc<State>> },
     /// Come to a safe end; the sender is dropped when it is reached.
     Stop { stopped: oneshot::Sender<()> },
+}
+
+/// The requests that go to the actor.
+pub(super) enum Asked {
+    Submit { desired: Arc<Desired>, options: ApplyOptions },
+    Commit { id: Option<TransactionId> },
+    Rollback { id: Option<TransactionId> },
+    Extend { id: Option<TransactionId>, seconds: u32 },
+    Cancel { id: TransactionId },
 }
 
 /// A way to ask the engine. Cheap to clone; the engine stops when it is told to, not when the
@@ -27,6 +40,7 @@ pub(super) enum Command {
 pub struct Handle {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) board: Arc<Board>,
+    pub(super) reader: Reader,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) backend_reason: Arc<str>,
     pub(super) clock: Arc<dyn Clock>,
@@ -34,10 +48,15 @@ pub struct Handle {
 
 impl Handle {
     /// Asks, and waits for the answer. `Submit` answers at once with the queued transaction
-    /// (follow it to see its end); `Commit`, `Rollback` and `Cancel` answer with the ended one.
-    /// What only reads never waits behind a running transaction.
+    /// (follow it to see its end); one that joins another answers once it is planned, with the
+    /// other. `Commit`, `Rollback` and `Cancel` answer with the ended transaction: its stage says
+    /// how it ended. What only reads never waits behind a running transaction.
     pub async fn call(&self, owner: Owner, request: Request) -> Result<Reply, Refusal> {
         match request {
+            Request::Show(options) => self.reader.show(options).await,
+            Request::Plan { document, options } => self.reader.plan(document, options).await,
+            Request::Validate { document } => self.reader.validate(document).await,
+            Request::GenerateRevert { document } => self.reader.revert(document).await,
             Request::List => Ok(Reply::Transactions(self.board.seen().live(self.clock.now()))),
             Request::Log { id } => self.transaction(id).map(Reply::Transaction).ok_or_else(|| unknown(id)),
             Request::History { limit } => {
@@ -45,7 +64,30 @@ impl Handle {
                 Ok(Reply::Transactions(self.board.seen().history.newest(limit)))
             }
             Request::GetStatus => Ok(Reply::Status(self.status())),
-            request => self.ask(owner, request).await.map(Reply::Transaction),
+            Request::Submit { document, options } => {
+                let desired = self.reader.read(document).await?;
+                self.ask(owner, Asked::Submit { desired, options }).await.map(Reply::Transaction)
+            }
+            Request::Commit { id } => match self.ask(owner, Asked::Commit { id }).await {
+                Ok(accepted) => self.end(accepted.id).await,
+                // Whoever has lost the answer may ask again.
+                Err(refusal) => match id.and_then(|id| self.transaction(id)) {
+                    Some(ended) if ended.stage == Stage::Committed => Ok(Reply::Transaction(ended)),
+                    _ => Err(refusal),
+                },
+            },
+            Request::Rollback { id } => {
+                let accepted = self.ask(owner, Asked::Rollback { id }).await?;
+                self.end(accepted.id).await
+            }
+            Request::Cancel { id } => {
+                let accepted = self.ask(owner, Asked::Cancel { id }).await?;
+                self.end(accepted.id).await
+            }
+            Request::Extend { id, seconds } => {
+                let extended = self.ask(owner, Asked::Extend { id, seconds }).await?;
+                self.transaction(extended.id).map(Reply::Transaction).ok_or_else(|| unknown(extended.id))
+            }
         }
     }
 
@@ -87,7 +129,7 @@ impl Handle {
         let (queued, transactions): (Vec<_>, Vec<_>) = seen
             .live(self.clock.now())
             .into_iter()
-            .partition(|info| info.stage == crate::wire::Stage::Queued);
+            .partition(|info| info.stage == Stage::Queued);
         StatusInfo {
             version: env!("CARGO_PKG_VERSION").into(),
             backend: capabilities.backend.into(),
@@ -100,7 +142,19 @@ impl Handle {
         }
     }
 
-    async fn ask(&self, owner: Owner, request: Request) -> Result<TransactionInfo, Refusal> {
+    /// All that is committed, secrets included.
+    pub async fn committed(&self) -> Result<Arc<State>, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(Command::Committed { answer }).await.map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())
+    }
+
+    /// Waits for the end of a transaction.
+    async fn end(&self, id: TransactionId) -> Result<Reply, Refusal> {
+        self.follow(id)?.end().await.map(Reply::Transaction).ok_or_else(stopped)
+    }
+
+    async fn ask(&self, owner: Owner, request: Asked) -> Result<TransactionInfo, Refusal> {
         let (answer, answered) = oneshot::channel();
         self.commands.send(Command::Ask { owner, request, answer }).await.map_err(|_| stopped())?;
         answered.await.map_err(|_| stopped())?
@@ -109,10 +163,10 @@ impl Handle {
 
 /// There is no such transaction.
 fn unknown(id: TransactionId) -> Refusal {
-    vec![Problem::new(ErrorKind::NotFound, Path::root(), format!("there is no transaction {id}"))]
+    refusal(ErrorKind::NotFound, format!("there is no transaction {id}"))
 }
 
 /// The engine has ended.
 fn stopped() -> Refusal {
-    vec![Problem::new(ErrorKind::Cancelled, Path::root(), "the daemon is stopping")]
+    refusal(ErrorKind::Cancelled, "the daemon is stopping")
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::wire::{TransactionId, TransactionInfo};
 
 /// Most entries kept.
-pub(super) const ENTRIES_MAX: usize = 500;
+const ENTRIES_MAX: usize = 500;
 /// Most bytes kept, as JSON.
 pub(super) const BYTES_MAX: usize = 1 << 20;
 
@@ -17,8 +17,13 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Adds the newest; the oldest make place.
+    /// Adds the newest; the oldest make place. It replaces what is known of the same transaction.
     pub(super) fn add(&mut self, info: TransactionInfo) {
+        if let Some(place) = self.entries.iter().rposition(|(known, _)| known.id == info.id)
+            && let Some((_, size)) = self.entries.remove(place)
+        {
+            self.bytes -= size;
+        }
         let size = line(&info).len();
         self.entries.push_back((info, size));
         self.bytes += size;
@@ -30,6 +35,33 @@ impl History {
 
     pub(super) fn get(&self, id: TransactionId) -> Option<&TransactionInfo> {
         self.entries.iter().rev().map(|(info, _)| info).find(|info| info.id == id)
+    }
+
+    /// The history in a file of [`line`]s. A line that cannot be read is left out, and of two
+    /// about the same transaction the later one counts.
+    pub(super) fn read(file: &str) -> Self {
+        let mut history = Self::default();
+        for info in file.lines().filter_map(|line| serde_json::from_str::<TransactionInfo>(line).ok()) {
+            history.add(info);
+        }
+        history
+    }
+
+    /// All entries, oldest first.
+    pub(super) fn into_entries(self) -> impl Iterator<Item = TransactionInfo> {
+        self.entries.into_iter().map(|(info, _)| info)
+    }
+
+    /// The ids of all entries, ascending.
+    pub(super) fn ids(&self) -> Vec<TransactionId> {
+        let mut ids: Vec<_> = self.entries.iter().map(|(info, _)| info.id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// The whole history as a file.
+    pub(super) fn lines(&self) -> String {
+        self.entries.iter().map(|(info, _)| line(info)).collect()
     }
 
     /// At most `limit` entries, newest first.

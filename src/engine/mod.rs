@@ -3,12 +3,16 @@
 //! [`start`] runs the actor; a [`Handle`] is the way to ask it. What only reads is answered from
 //! the backend's memory and the board, without waiting for the actor.
 
+mod actor;
 mod board;
 mod events;
 mod handle;
 mod history;
+mod read;
 mod request;
 mod start;
+mod store;
+mod work;
 
 pub use events::{Events, Follow};
 pub use handle::Handle;

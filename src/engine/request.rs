@@ -3,6 +3,7 @@
 use crate::plan;
 pub use crate::plan::Options as PlanOptions;
 use crate::state::{Document, Problem, State};
+pub use crate::transaction::ApplyOptions;
 use crate::wire::{PlanInfo, StatusInfo, TransactionId, TransactionInfo};
 
 /// What `Show` may leave out.
@@ -14,38 +15,6 @@ pub struct ShowOptions {
     pub running_config_only: bool,
     /// Secrets in clear; the API checks the authorisation before it sets this.
     pub secrets: bool,
-}
-
-/// How a document is to be applied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApplyOptions {
-    pub plan: plan::Options,
-    /// Compare the network with the document afterwards.
-    pub verify: bool,
-    /// Commit by itself after verification; otherwise wait for Commit until the deadline.
-    pub commit: bool,
-    /// Seconds until the rollback of what is not committed.
-    pub timeout_s: u32,
-    /// Queue behind a pending checkpoint instead of being refused.
-    pub wait: bool,
-    /// Become part of that transaction, which awaits commit.
-    pub join: Option<TransactionId>,
-    /// Cancel when the client's connection ends.
-    pub cancel_on_disconnect: bool,
-}
-
-impl Default for ApplyOptions {
-    fn default() -> Self {
-        Self {
-            plan: plan::Options::default(),
-            verify: true,
-            commit: true,
-            timeout_s: 60,
-            wait: false,
-            join: None,
-            cancel_on_disconnect: false,
-        }
-    }
 }
 
 /// All that can be asked of the daemon. Authorised before it is made.

@@ -5,15 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::Handle;
+use super::actor::{Actor, Tickets};
 use super::board::Board;
-use super::handle::Command;
+use super::read::Reader;
+use super::store::Store;
+use super::work::Worker;
 use crate::backend::Backend;
-use crate::state::{ErrorKind, Path as DocumentPath, Problem};
 use crate::system::{BootClock, Clock, Disk, StateDir, boot_id};
+use crate::transaction::Config;
 
 /// Commands that may wait for the actor; a sender beyond that waits itself.
 const COMMANDS_MAX: usize = 64;
@@ -65,25 +68,41 @@ impl Setup {
     }
 }
 
-/// Recovers what an earlier daemon left, then serves. Returns when recovery is over: no request
-/// is answered before. The task ends after [`Handle::stop`].
-pub async fn start(setup: Setup) -> Result<(Handle, JoinHandle<()>), StartError> {
-    let Setup { backend, backend_reason, disk: _, clock, boot_id: _, threads: _ } = setup;
-    let (commands, mut inbox) = mpsc::channel(COMMANDS_MAX);
+/// Recovers what an earlier daemon left, then serves: no request is answered before. The task
+/// ends after [`Handle::stop`].
+pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
+    let Setup { backend, backend_reason, disk, clock, boot_id, threads } = setup;
+    let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
+    let (progress_sender, progress) = watch::channel(None);
+    let (recovered, is_recovered) = oneshot::channel();
     let board = Arc::new(Board::new());
-    let handle = Handle { commands, board, backend, backend_reason: backend_reason.into(), clock };
-    let task = tokio::spawn(async move {
-        while let Some(command) = inbox.recv().await {
-            match command {
-                Command::Ask { answer, .. } => {
-                    let message = "applying is not there yet";
-                    let kind = ErrorKind::NotImplementedError;
-                    let _ = answer.send(Err(vec![Problem::new(kind, DocumentPath::root(), message)]));
-                }
-                Command::Disconnected { .. } => {}
-                Command::Stop { .. } => return,
-            }
-        }
-    });
-    Ok((handle, task))
+    let store = Store::new(disk, threads);
+    let capabilities = backend.capabilities();
+    let actor = Actor {
+        worker: Arc::new(Worker {
+            backend: backend.clone(),
+            store: store.clone(),
+            board: board.clone(),
+            progress: progress_sender,
+            threads,
+        }),
+        store,
+        board: board.clone(),
+        clock: clock.clone(),
+        config: Config {
+            boot_id,
+            backend: capabilities.backend.into(),
+            volatile_until_commit: capabilities.volatile_until_commit,
+        },
+        inbox,
+        progress,
+        tickets: Tickets::default(),
+    };
+    let task = tokio::spawn(actor.run(recovered));
+    // The sender is dropped, never used.
+    let _ = is_recovered.await;
+    let reader = Reader::new(backend.clone(), threads);
+    let handle =
+        Handle { commands, board, reader, backend, backend_reason: backend_reason.into(), clock };
+    (handle, task)
 }

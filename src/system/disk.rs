@@ -16,8 +16,8 @@ pub trait Disk: Send + Sync {
     /// Creates the file or truncates it, and writes. Not durable.
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
 
-    /// Adds to the end of the file, creating it. Not durable.
-    fn append(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    /// Adds to the end of the file, creating it, and returns its length. Not durable.
+    fn append(&self, name: &str, bytes: &[u8]) -> io::Result<u64>;
 
     /// Makes the content of the file durable.
     fn sync(&self, name: &str) -> io::Result<()>;
@@ -78,10 +78,12 @@ impl Disk for StateDir {
         options.open(self.path.join(name))?.write_all(bytes)
     }
 
-    fn append(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+    fn append(&self, name: &str, bytes: &[u8]) -> io::Result<u64> {
         let mut options = OpenOptions::new();
         options.create(true).append(true).mode(0o600);
-        options.open(self.path.join(name))?.write_all(bytes)
+        let mut file = options.open(self.path.join(name))?;
+        file.write_all(bytes)?;
+        Ok(file.metadata()?.len())
     }
 
     fn sync(&self, name: &str) -> io::Result<()> {
@@ -118,7 +120,7 @@ mod tests {
         dir.write("a.new", b"one").expect("writes");
         dir.sync("a.new").expect("syncs");
         dir.rename("a.new", "a").expect("renames");
-        dir.append("a", b"two").expect("appends");
+        assert_eq!(dir.append("a", b"two").expect("appends"), 6);
         dir.sync_dir().expect("syncs");
         assert_eq!(dir.read("a", 6).expect("reads"), Some(b"onetwo".to_vec()));
         assert_eq!(dir.read("a", 5).expect_err("too large").kind(), io::ErrorKind::FileTooLarge);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::plan::{Action, Change, Plan};
 use crate::state::{
-    DnsResolver, Interface, InterfaceState, Part, Route, RouteRule, RouteRules, RouteState, Routes, State,
+    DnsResolver, Interface, InterfaceState, Part, Route, RouteRule, RouteRules, Routes, State,
 };
 
 /// `committed` with `desired` over it: what it mentions wins, what it makes absent goes. `plan`
@@ -68,7 +68,7 @@ fn interfaces(committed: &State, desired: &State, removed: &BTreeSet<&str>) -> O
 fn routes(committed: &State, desired: &State, removed: &BTreeSet<&str>) -> Option<Vec<Route>> {
     let goes = |route: &Route| {
         route.next_hop_interface.as_deref().is_some_and(|name| removed.contains(name))
-            || desired.config_routes().iter().any(|pattern| pattern.is_absent() && is_like(pattern, route))
+            || desired.config_routes().iter().any(|pattern| pattern.is_absent() && matches(pattern, route))
     };
     let mut all: Vec<Route> =
         committed.config_routes().iter().filter(|route| !goes(route)).cloned().collect();
@@ -81,11 +81,15 @@ fn routes(committed: &State, desired: &State, removed: &BTreeSet<&str>) -> Optio
 }
 
 fn rules(committed: &State, desired: &State) -> Option<Vec<RouteRule>> {
-    let _ = (committed, desired, RouteState::Absent);
-    None
-}
-
-fn is_like(pattern: &Route, route: &Route) -> bool {
-    let _ = (pattern, route);
-    false
+    let goes = |rule: &RouteRule| {
+        desired.config_rules().iter().any(|pattern| pattern.is_absent() && rules_match(pattern, rule))
+    };
+    let mut all: Vec<RouteRule> =
+        committed.config_rules().iter().filter(|rule| !goes(rule)).cloned().collect();
+    for rule in desired.config_rules().iter().filter(|rule| !rule.is_absent()) {
+        if !all.contains(rule) {
+            all.push(rule.clone());
+        }
+    }
+    (!all.is_empty()).then_some(all)
 }

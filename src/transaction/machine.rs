@@ -133,6 +133,11 @@ impl Machine {
             || (self.chore.is_none() && self.live.as_ref().is_none_or(|live| live.step == Step::Awaiting))
     }
 
+    /// The transaction that is under way, or awaits commit.
+    pub fn working_on(&self) -> Option<TransactionId> {
+        self.live.as_ref().map(|live| live.id)
+    }
+
     /// All that is committed.
     pub fn committed(&self) -> &Arc<State> {
         &self.committed

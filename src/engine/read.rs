@@ -1,0 +1,97 @@
+//! What only reads: answered from the backend's memory, beside whatever the actor does.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::work::{offload, plan_on, problem};
+use super::{Refusal, Reply, ShowOptions};
+use crate::backend::Backend;
+use crate::plan::{self, Plan};
+use crate::state::{Document, Path, Problem};
+use crate::transaction::Desired;
+use crate::wire::PlanInfo;
+
+/// Readers at work at a time: each may hold a copy of the whole network.
+const READERS_MAX: usize = 4;
+
+/// Answers what only reads.
+#[derive(Clone)]
+pub(super) struct Reader {
+    backend: Arc<dyn Backend>,
+    threads: bool,
+    places: Arc<Semaphore>,
+}
+
+impl Reader {
+    pub(super) fn new(backend: Arc<dyn Backend>, threads: bool) -> Self {
+        Self { backend, threads, places: Arc::new(Semaphore::new(READERS_MAX)) }
+    }
+
+    pub(super) async fn show(&self, options: ShowOptions) -> Result<Reply, Refusal> {
+        self.run(move |backend| {
+            let observation = backend.observe().map_err(|failure| vec![problem(failure)])?;
+            let (mut state, revision) = (observation.state, observation.revision);
+            let ShowOptions { kernel_only: _, running_config_only, secrets } = options;
+            if running_config_only {
+                state.drop_running();
+            }
+            if secrets {
+                state.reveal_secrets();
+            }
+            Ok(Reply::State { state, revision })
+        })
+        .await
+    }
+
+    pub(super) async fn plan(&self, document: Document, options: plan::Options) -> Result<Reply, Refusal> {
+        self.run(move |backend| {
+            let (plan, warnings) = plan_document(backend, &document, &options)?;
+            Ok(Reply::Plan(PlanInfo {
+                changes: plan::text::json(&plan),
+                diff: plan::text::diff(&plan, plan::text::Paint::Plain),
+                warnings,
+            }))
+        })
+        .await
+    }
+
+    pub(super) async fn validate(&self, document: Document) -> Result<Reply, Refusal> {
+        self.run(move |backend| {
+            let (_, warnings) = plan_document(backend, &document, &plan::Options::default())?;
+            Ok(Reply::Warnings(warnings))
+        })
+        .await
+    }
+
+    /// The document as a state, or everything that is wrong with it.
+    pub(super) async fn read(&self, document: Document) -> Result<Arc<Desired>, Refusal> {
+        self.run(move |_| {
+            let (state, _) = document.state()?;
+            Ok(Arc::new(Desired { document, state }))
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        compute: impl FnOnce(&dyn Backend) -> T + Send + 'static,
+    ) -> T {
+        let _place = self.places.acquire().await.expect("the semaphore is never closed");
+        let backend = self.backend.clone();
+        offload(self.threads, move || compute(&*backend)).await
+    }
+}
+
+/// The plan of a document, with all warnings.
+fn plan_document(
+    backend: &dyn Backend,
+    document: &Document,
+    options: &plan::Options,
+) -> Result<(Plan, Vec<String>), Refusal> {
+    let (desired, warnings) = document.state()?;
+    let current = backend.observe().map_err(|failure| vec![problem(failure)])?.state;
+    let plan = plan_on(backend, &desired, &current, options).map_err(|problems| document.place(problems))?;
+    let warnings = warnings.iter().map(ToString::to_string).chain(plan.warnings.iter().cloned()).collect();
+    Ok((plan, warnings))
+}

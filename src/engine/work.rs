@@ -1,0 +1,246 @@
+//! Doing what the machine asks for. Every wait has a limit.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::board::Board;
+use super::store::Store;
+use crate::backend::{Backend, Failure, Snapshot, Step};
+use crate::plan::{self, Plan};
+use crate::state::{ErrorKind, Path, Problem, State};
+use crate::transaction::{Before, Committed, Desired, Outcome, Planned, Restored, Work, accumulate};
+use crate::verify;
+use crate::wire::ProgressInfo;
+
+/// Longest that a backend may take for each of its operations.
+const SNAPSHOT_MAX: Duration = Duration::from_secs(30);
+const EXECUTE_MAX: Duration = Duration::from_secs(300);
+const PERSIST_MAX: Duration = Duration::from_secs(60);
+const RESTORE_MAX: Duration = Duration::from_secs(180);
+const SYNC_MAX: Duration = Duration::from_secs(30);
+/// How long the network may take to be as before, after the backend has restored it.
+const SETTLE_MAX: Duration = Duration::from_secs(5);
+/// Changes that come closer together are looked at once.
+const LOOK_GAP: Duration = Duration::from_millis(10);
+
+/// Runs `compute` where it keeps nobody waiting.
+pub(super) async fn offload<T: Send + 'static>(
+    threads: bool,
+    compute: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    if !threads {
+        return compute();
+    }
+    match tokio::task::spawn_blocking(compute).await {
+        Ok(value) => value,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Blocking work is never cancelled but when the runtime ends, and this task with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// Who does the work.
+pub(super) struct Worker {
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) store: Store,
+    pub(super) board: Arc<Board>,
+    pub(super) progress: watch::Sender<Option<ProgressInfo>>,
+    pub(super) threads: bool,
+}
+
+impl Worker {
+    pub(super) async fn run(&self, work: Work) -> Outcome {
+        match work {
+            Work::Plan { desired, options, base } => {
+                Outcome::Planned(self.plan(desired, options, base, None).await)
+            }
+            Work::Snapshot { desired, options, base } => {
+                Outcome::Snapshot(self.snapshot(desired, options, base).await)
+            }
+            Work::Write(record) => Outcome::Written(self.store.write_record(record).await),
+            Work::Execute(plan) => Outcome::Executed(self.execute(&plan).await),
+            Work::Verify(plan) => Outcome::Verified(self.verify(plan).await),
+            Work::MarkRollback => Outcome::Marked(self.store.mark_rollback().await),
+            Work::Persist(committed) => {
+                let persist = self.backend.persist(&committed);
+                Outcome::Persisted(bounded("keeping the configuration", PERSIST_MAX, persist).await)
+            }
+            Work::Commit { id, committed } => {
+                Outcome::Committed(self.store.commit(Committed { last: id, state: committed }).await)
+            }
+            Work::Restore { before, verify } => Outcome::Restored(self.restore(&before, verify).await),
+            Work::Clear => Outcome::Cleared(self.store.clear().await),
+            Work::SetAside => Outcome::SetAside(self.store.set_aside().await),
+            Work::Remember(entries) => {
+                let board = self.board.clone();
+                let all = move || board.seen().history.lines();
+                Outcome::Remembered(self.store.remember(entries, all).await)
+            }
+            Work::ReserveIds(end) => Outcome::Reserved(self.store.reserve_ids(end).await),
+        }
+    }
+
+    /// Plans against `current`, or against what the backend sees now.
+    async fn plan(
+        &self,
+        desired: Arc<Desired>,
+        options: plan::Options,
+        base: Arc<State>,
+        current: Option<Arc<State>>,
+    ) -> Result<Planned, Vec<Problem>> {
+        let backend = self.backend.clone();
+        offload(self.threads, move || {
+            let current = match current {
+                Some(current) => current,
+                None => Arc::new(backend.observe().map_err(|failure| vec![problem(failure)])?.state),
+            };
+            let planned = plan_on(&*backend, &desired.state, &current, &options)
+                .map_err(|problems| desired.document.place(problems))?;
+            let then = accumulate(&base, &desired.state, &planned);
+            let is_new = !options.memory_only && then != *base;
+            Ok(Planned {
+                diff: plan::text::diff(&planned, plan::text::Paint::Plain),
+                plan: Arc::new(planned),
+                then: is_new.then(|| Arc::new(then)),
+            })
+        })
+        .await
+    }
+
+    /// The network may have changed since the first plan: the snapshot is what counts.
+    async fn snapshot(
+        &self,
+        desired: Arc<Desired>,
+        options: plan::Options,
+        base: Arc<State>,
+    ) -> Result<(Before, Planned), Vec<Problem>> {
+        let snapshot = bounded("the snapshot", SNAPSHOT_MAX, self.backend.snapshot()).await;
+        let Snapshot { state, private } = snapshot.map_err(|problem| vec![problem])?;
+        let state = Arc::new(state);
+        let planned = self.plan(desired, options, base, Some(state.clone())).await?;
+        Ok((Before { state: Arc::unwrap_or_clone(state), private }, planned))
+    }
+
+    async fn execute(&self, plan: &Plan) -> Result<(), Problem> {
+        let progress = |step| self.report(step);
+        bounded("the change", EXECUTE_MAX, self.backend.execute(plan, &progress)).await
+    }
+
+    /// Looks at every change of the network until it is as planned, or the limits have passed.
+    async fn verify(&self, plan: Arc<Plan>) -> Result<Vec<String>, Vec<Problem>> {
+        bounded("looking at the network", SYNC_MAX, self.backend.sync()).await.map_err(|p| vec![p])?;
+        let start = Instant::now();
+        let mut revision = self.backend.revision();
+        loop {
+            revision.borrow_and_update();
+            let elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let (backend, plan) = (self.backend.clone(), plan.clone());
+            let look = offload(self.threads, move || {
+                let state = backend.observe().map_err(problem)?.state;
+                let report = verify::verify(&plan, &state);
+                Ok(match report.outcome(elapsed_ms) {
+                    verify::Outcome::Verified(warnings) => {
+                        Look::Good(warnings.into_iter().map(verify::Finding::message).collect())
+                    }
+                    verify::Outcome::Failed(findings) => {
+                        Look::Bad(findings.into_iter().map(verify::Finding::problem).collect())
+                    }
+                    verify::Outcome::Waiting { until_ms } => Look::Early { until_ms },
+                })
+            });
+            match look.await.map_err(|problem| vec![problem])? {
+                Look::Good(warnings) => return Ok(warnings),
+                Look::Bad(problems) => return Err(problems),
+                Look::Early { until_ms } => {
+                    changed(&mut revision, start + Duration::from_millis(until_ms)).await;
+                }
+            }
+        }
+    }
+
+    /// The one way back, whatever went wrong.
+    async fn restore(&self, before: &Before, verify: bool) -> Result<Restored, Problem> {
+        let snapshot = Snapshot { state: before.state.clone(), private: before.private.clone() };
+        let progress = |step| self.report(step);
+        bounded("the rollback", RESTORE_MAX, self.backend.restore(&snapshot, &progress)).await?;
+        if !verify {
+            return Ok(Restored { items: Vec::new() });
+        }
+        bounded("looking at the network", SYNC_MAX, self.backend.sync()).await?;
+        let before = Arc::new(snapshot.state);
+        let end = Instant::now() + SETTLE_MAX;
+        let mut revision = self.backend.revision();
+        loop {
+            revision.borrow_and_update();
+            let (backend, before) = (self.backend.clone(), before.clone());
+            let items = offload(self.threads, move || {
+                let after = backend.observe().map_err(problem)?.state;
+                let differences = verify::same(&before, &after);
+                Ok(differences.iter().map(ToString::to_string).collect::<Vec<_>>())
+            })
+            .await?;
+            if items.is_empty() || Instant::now() >= end {
+                return Ok(Restored { items });
+            }
+            changed(&mut revision, end).await;
+        }
+    }
+
+    fn report(&self, step: Step) {
+        let Step { n, of, interface, text } = step;
+        self.progress.send_replace(Some(ProgressInfo { n, of, interface, text }));
+    }
+}
+
+/// What one look at the network showed.
+enum Look {
+    Good(Vec<String>),
+    Bad(Vec<Problem>),
+    Early { until_ms: u64 },
+}
+
+/// The plan, or why it cannot be: also what the backend cannot express.
+pub(super) fn plan_on(
+    backend: &dyn Backend,
+    desired: &State,
+    current: &State,
+    options: &plan::Options,
+) -> Result<Plan, Vec<Problem>> {
+    let plan = plan::plan(desired, current, &backend.capabilities(), options)?;
+    let refused = backend.refuse(&plan);
+    if refused.is_empty() { Ok(plan) } else { Err(refused) }
+}
+
+/// Waits for a change of the network, at the latest until then.
+async fn changed(revision: &mut watch::Receiver<u64>, until: Instant) {
+    match timeout_at(until, revision.changed()).await {
+        Ok(Ok(())) => sleep(LOOK_GAP).await,
+        // A backend that reports no changes any more is looked at again at the end.
+        Ok(Err(_)) => tokio::time::sleep_until(until).await,
+        Err(_) => {}
+    }
+}
+
+async fn bounded<T>(
+    what: &str,
+    limit: Duration,
+    doing: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Problem> {
+    match timeout(limit, doing).await {
+        Ok(result) => result.map_err(problem),
+        Err(_) => {
+            let message = format!("{what} did not end within {} s", limit.as_secs());
+            Err(Problem::new(ErrorKind::PluginFailure, Path::root(), message))
+        }
+    }
+}
+
+pub(super) fn problem(failure: Failure) -> Problem {
+    Problem::new(failure.kind, Path::root(), failure.to_string())
+}
