@@ -1,6 +1,7 @@
 //! Southbound: how a plan reaches the network. The engine knows backends only through
 //! [`Backend`].
 
+pub mod fake;
 pub mod kernel;
 
 use std::fmt;

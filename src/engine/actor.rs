@@ -10,11 +10,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
+use super::Refusal;
 use super::board::Board;
 use super::handle::{Asked, Command};
 use super::store::Store;
 use super::work::Worker;
-use super::Refusal;
 use crate::state::ErrorKind;
 use crate::system::Clock;
 use crate::transaction::{Config, Effect, Event, Machine, Now, Outcome, Ticket, refusal};
@@ -26,8 +26,6 @@ const PROGRESS_GAP: Duration = Duration::from_millis(200);
 const STOP_MAX: Duration = Duration::from_secs(45);
 /// Pause between attempts to read a state directory that cannot be trusted.
 const RELOAD_PAUSE: Duration = Duration::from_secs(5);
-/// Most alerts shown; the oldest go.
-const ALERTS_MAX: usize = 32;
 
 type Answer = oneshot::Sender<Result<TransactionInfo, Refusal>>;
 type Doing = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -119,6 +117,7 @@ impl Actor {
             let since = std::mem::replace(&mut seen.history, loaded.history);
             // After a halt: what ended since the file was last written is known only here.
             since.into_entries().for_each(|info| seen.history.add(info));
+            seen.boot = loaded.boot;
         }
         let (machine, effects) = Machine::recover(loaded.found, self.config.clone(), self.now());
         let mut running = Running {
@@ -191,7 +190,9 @@ impl Actor {
 
     fn event(&mut self, running: &mut Running, command: Command) -> Option<Event> {
         match command {
-            Command::Ask { owner, request, answer } => Some(request_event(&mut self.tickets, owner, request, answer)),
+            Command::Ask { owner, request, answer } => {
+                Some(request_event(&mut self.tickets, owner, request, answer))
+            }
             Command::Disconnected { id } => Some(Event::Disconnected { id }),
             Command::Committed { answer } => {
                 let _ = answer.send(running.machine.committed().clone());
@@ -253,13 +254,7 @@ impl Actor {
 
     fn alert(&self, alert: String) {
         error!("{alert}");
-        let alerts = &mut self.board.seen().alerts;
-        if !alerts.contains(&alert) {
-            alerts.push(alert);
-        }
-        if alerts.len() > ALERTS_MAX {
-            alerts.remove(0);
-        }
+        self.board.alert(alert);
     }
 
     fn now(&self) -> Now {

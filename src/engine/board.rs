@@ -13,6 +13,9 @@ use crate::wire::{Event, ProgressInfo, TransactionId, TransactionInfo};
 /// Events kept for slow readers; one that is further behind gets [`Event::Lost`].
 const EVENTS_MAX: usize = 256;
 
+/// Most alerts shown; the oldest go.
+const ALERTS_MAX: usize = 32;
+
 /// The public face of the engine.
 pub(super) struct Board {
     seen: Mutex<Seen>,
@@ -25,6 +28,8 @@ pub(super) struct Seen {
     live: BTreeMap<TransactionId, Live>,
     pub(super) history: History,
     pub(super) alerts: Vec<String>,
+    /// The boot in which what is committed was last brought back.
+    pub(super) boot: Option<String>,
 }
 
 struct Live {
@@ -83,6 +88,17 @@ impl Board {
         if let Some(live) = seen.live.get_mut(&id) {
             live.info.progress = Some(progress);
             let _ = self.events.send(live.at(now));
+        }
+    }
+
+    /// Shows what a person must know.
+    pub(super) fn alert(&self, alert: String) {
+        let alerts = &mut self.seen().alerts;
+        if !alerts.contains(&alert) {
+            alerts.push(alert);
+        }
+        if alerts.len() > ALERTS_MAX {
+            alerts.remove(0);
         }
     }
 

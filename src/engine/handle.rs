@@ -6,6 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::board::Board;
 use super::read::Reader;
+use super::store::Store;
 use super::{ApplyOptions, Events, Follow, Refusal, Reply, Request};
 use crate::backend::Backend;
 use crate::state::{ErrorKind, State};
@@ -41,6 +42,8 @@ pub struct Handle {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) board: Arc<Board>,
     pub(super) reader: Reader,
+    pub(super) store: Store,
+    pub(super) boot_id: Arc<str>,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) backend_reason: Arc<str>,
     pub(super) clock: Arc<dyn Clock>,
@@ -126,10 +129,8 @@ impl Handle {
     fn status(&self) -> StatusInfo {
         let capabilities = self.backend.capabilities();
         let seen = self.board.seen();
-        let (queued, transactions): (Vec<_>, Vec<_>) = seen
-            .live(self.clock.now())
-            .into_iter()
-            .partition(|info| info.stage == Stage::Queued);
+        let (queued, transactions): (Vec<_>, Vec<_>) =
+            seen.live(self.clock.now()).into_iter().partition(|info| info.stage == Stage::Queued);
         StatusInfo {
             version: env!("CARGO_PKG_VERSION").into(),
             backend: capabilities.backend.into(),
@@ -151,7 +152,11 @@ impl Handle {
 
     /// Waits for the end of a transaction.
     async fn end(&self, id: TransactionId) -> Result<Reply, Refusal> {
-        self.follow(id)?.end().await.map(Reply::Transaction).ok_or_else(stopped)
+        self.ended(id).await.map(Reply::Transaction)
+    }
+
+    pub(super) async fn ended(&self, id: TransactionId) -> Result<TransactionInfo, Refusal> {
+        self.follow(id)?.end().await.ok_or_else(stopped)
     }
 
     async fn ask(&self, owner: Owner, request: Asked) -> Result<TransactionInfo, Refusal> {

@@ -5,6 +5,7 @@
 
 mod actor;
 mod board;
+mod boot;
 mod events;
 mod handle;
 mod history;

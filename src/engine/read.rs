@@ -8,8 +8,8 @@ use super::work::{offload, plan_on, problem};
 use super::{Refusal, Reply, ShowOptions};
 use crate::backend::Backend;
 use crate::plan::{self, Plan};
-use crate::state::{Document, Path, Problem};
-use crate::transaction::Desired;
+use crate::state::{Document, ErrorKind, State};
+use crate::transaction::{Desired, refusal};
 use crate::wire::PlanInfo;
 
 /// Readers at work at a time: each may hold a copy of the whole network.
@@ -34,7 +34,7 @@ impl Reader {
             let (mut state, revision) = (observation.state, observation.revision);
             let ShowOptions { kernel_only: _, running_config_only, secrets } = options;
             if running_config_only {
-                state.drop_running();
+                keep_configured(&mut state);
             }
             if secrets {
                 state.reveal_secrets();
@@ -64,6 +64,11 @@ impl Reader {
         .await
     }
 
+    pub(super) async fn revert(&self, document: Document) -> Result<Reply, Refusal> {
+        let _ = document;
+        Err(refusal(ErrorKind::NotImplementedError, "revert documents are not generated yet"))
+    }
+
     /// The document as a state, or everything that is wrong with it.
     pub(super) async fn read(&self, document: Document) -> Result<Arc<Desired>, Refusal> {
         self.run(move |_| {
@@ -73,10 +78,7 @@ impl Reader {
         .await
     }
 
-    async fn run<T: Send + 'static>(
-        &self,
-        compute: impl FnOnce(&dyn Backend) -> T + Send + 'static,
-    ) -> T {
+    async fn run<T: Send + 'static>(&self, compute: impl FnOnce(&dyn Backend) -> T + Send + 'static) -> T {
         let _place = self.places.acquire().await.expect("the semaphore is never closed");
         let backend = self.backend.clone();
         offload(self.threads, move || compute(&*backend)).await
@@ -94,4 +96,26 @@ fn plan_document(
     let plan = plan_on(backend, &desired, &current, options).map_err(|problems| document.place(problems))?;
     let warnings = warnings.iter().map(ToString::to_string).chain(plan.warnings.iter().cloned()).collect();
     Ok((plan, warnings))
+}
+
+/// Drops what is leased, learned or in effect but not configured (semantics S5).
+fn keep_configured(state: &mut State) {
+    if let Some(routes) = &mut state.routes {
+        routes.running = None;
+    }
+    if let Some(dns) = &mut state.dns_resolver {
+        dns.running = None;
+    }
+    for interface in state.interfaces.iter_mut().flatten() {
+        interface.min_mtu = None;
+        interface.max_mtu = None;
+        for ip in [&mut interface.ipv4, &mut interface.ipv6].into_iter().flatten() {
+            if let Some(addresses) = &mut ip.address {
+                addresses.retain(|address| !address.is_dynamic());
+            }
+        }
+        if let Some(lldp) = &mut interface.lldp {
+            lldp.neighbors = None;
+        }
+    }
 }

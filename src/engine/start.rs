@@ -86,11 +86,11 @@ pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
             progress: progress_sender,
             threads,
         }),
-        store,
+        store: store.clone(),
         board: board.clone(),
         clock: clock.clone(),
         config: Config {
-            boot_id,
+            boot_id: boot_id.clone(),
             backend: capabilities.backend.into(),
             volatile_until_commit: capabilities.volatile_until_commit,
         },
@@ -102,7 +102,15 @@ pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
     // The sender is dropped, never used.
     let _ = is_recovered.await;
     let reader = Reader::new(backend.clone(), threads);
-    let handle =
-        Handle { commands, board, reader, backend, backend_reason: backend_reason.into(), clock };
+    let handle = Handle {
+        commands,
+        board,
+        reader,
+        store,
+        boot_id: boot_id.into(),
+        backend,
+        backend_reason: backend_reason.into(),
+        clock,
+    };
     (handle, task)
 }

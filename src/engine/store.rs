@@ -78,7 +78,8 @@ impl Store {
 
     pub(super) async fn write_record(&self, record: Record) -> Result<(), Problem> {
         self.on_disk(move |disk| {
-            replace(disk, CHECKPOINT, &record.to_bytes()).map_err(|failed| problem("write", CHECKPOINT, &failed.error))
+            replace(disk, CHECKPOINT, &record.to_bytes())
+                .map_err(|failed| problem("write", CHECKPOINT, &failed.error))
         })
         .await
     }

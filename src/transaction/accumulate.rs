@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::plan::{Action, Change, Plan};
+use crate::plan::{self, Action, Change, Plan};
 use crate::state::{
     DnsResolver, Interface, InterfaceState, Part, Route, RouteRule, RouteRules, Routes, State,
 };
@@ -68,7 +68,10 @@ fn interfaces(committed: &State, desired: &State, removed: &BTreeSet<&str>) -> O
 fn routes(committed: &State, desired: &State, removed: &BTreeSet<&str>) -> Option<Vec<Route>> {
     let goes = |route: &Route| {
         route.next_hop_interface.as_deref().is_some_and(|name| removed.contains(name))
-            || desired.config_routes().iter().any(|pattern| pattern.is_absent() && matches(pattern, route))
+            || desired
+                .config_routes()
+                .iter()
+                .any(|pattern| pattern.is_absent() && plan::routes::matches(pattern, route))
     };
     let mut all: Vec<Route> =
         committed.config_routes().iter().filter(|route| !goes(route)).cloned().collect();
@@ -82,7 +85,10 @@ fn routes(committed: &State, desired: &State, removed: &BTreeSet<&str>) -> Optio
 
 fn rules(committed: &State, desired: &State) -> Option<Vec<RouteRule>> {
     let goes = |rule: &RouteRule| {
-        desired.config_rules().iter().any(|pattern| pattern.is_absent() && rules_match(pattern, rule))
+        desired
+            .config_rules()
+            .iter()
+            .any(|pattern| pattern.is_absent() && plan::rules::matches(pattern, rule))
     };
     let mut all: Vec<RouteRule> =
         committed.config_rules().iter().filter(|rule| !goes(rule)).cloned().collect();

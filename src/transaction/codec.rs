@@ -46,8 +46,7 @@ pub fn encode(format: &str, content: &Json) -> Vec<u8> {
 pub fn decode(format: &str, bytes: &[u8]) -> Result<Json, Unreadable> {
     let text = std::str::from_utf8(bytes).map_err(|_| Unreadable::Damaged("it is not text"))?;
     let (header, content) = text.split_once('\n').ok_or(Unreadable::Damaged("it has no content"))?;
-    let header: Header =
-        serde_json::from_str(header).map_err(|_| Unreadable::Damaged("it has no header"))?;
+    let header: Header = serde_json::from_str(header).map_err(|_| Unreadable::Damaged("it has no header"))?;
     if header.format != format {
         return Err(Unreadable::Damaged("it is something else"));
     }
@@ -101,6 +100,9 @@ mod tests {
         let bytes = encode("checkpoint", &json!({}));
         let text = String::from_utf8(bytes).expect("is text").replace("\"version\":1", "\"version\":9");
         assert_eq!(decode("checkpoint", text.as_bytes()), Err(Unreadable::Version(9)));
-        assert!(matches!(decode("committed", &encode("checkpoint", &json!({}))), Err(Unreadable::Damaged(_))));
+        assert!(matches!(
+            decode("committed", &encode("checkpoint", &json!({}))),
+            Err(Unreadable::Damaged(_))
+        ));
     }
 }

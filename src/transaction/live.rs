@@ -67,7 +67,6 @@ pub(super) enum Asked {
 #[derive(Debug)]
 pub(super) struct Join {
     pub(super) ticket: Ticket,
-    pub(super) request: Request,
     pub(super) options: ApplyOptions,
 }
 

@@ -6,7 +6,9 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::event::{ApplyOptions, CommitFailure, Desired, Effect, Event, Now, Outcome, Planned, Ticket, Work};
+use super::event::{
+    ApplyOptions, CommitFailure, Desired, Effect, Event, Now, Outcome, Planned, Ticket, Work,
+};
 use super::live::{Asked, Checkpoint, Join, Live, Request, Step};
 use super::queue::{Waiting, admit};
 use super::record::{Before, Phase};
@@ -198,10 +200,9 @@ impl Machine {
 
     fn join(&mut self, ticket: Ticket, desired: Arc<Desired>, options: ApplyOptions) {
         let Some(mut live) = self.live.take() else { return };
-        let request = Request { desired, options: options.plan.clone() };
         let base = live.checkpoint.as_ref().map_or(&self.committed, |checkpoint| &checkpoint.then).clone();
-        let work = Work::Plan { desired: request.desired.clone(), options: request.options.clone(), base };
-        live.join = Some(Join { ticket, request, options });
+        let work = Work::Plan { desired, options: options.plan.clone(), base };
+        live.join = Some(Join { ticket, options });
         self.start(live, Step::Planning, work);
     }
 
@@ -229,18 +230,12 @@ impl Machine {
         }
     }
 
-    fn extend(
-        &mut self,
-        ticket: Ticket,
-        owner: &Owner,
-        id: Option<TransactionId>,
-        seconds: u32,
-        now: Now,
-    ) {
+    fn extend(&mut self, ticket: Ticket, owner: &Owner, id: Option<TransactionId>, seconds: u32, now: Now) {
         let deadline = check_seconds("seconds", seconds)
             .and_then(|by| self.pending(id, owner, "extended").map(|live| (live, by)))
             .and_then(|(live, by)| {
-                let deadline = live.checkpoint.as_ref().map_or(now.boot, |checkpoint| checkpoint.deadline) + by;
+                let deadline =
+                    live.checkpoint.as_ref().map_or(now.boot, |checkpoint| checkpoint.deadline) + by;
                 let latest = now.boot + Duration::from_secs(TIMEOUT_S_MAX.into());
                 match live.step {
                     Step::Awaiting => Ok(deadline.min(latest)),
@@ -341,11 +336,8 @@ impl Machine {
                 };
                 self.answer(ticket, Err(refusal(kind, message)));
             }
-            Event::Disconnected { .. }
-            | Event::Done(_)
-            | Event::ChoreDone(_)
-            | Event::Tick
-            | Event::Stop => {}
+            Event::Disconnected { .. } | Event::Done(_) | Event::ChoreDone(_) | Event::Tick | Event::Stop => {
+            }
         }
     }
 
@@ -363,12 +355,7 @@ impl Machine {
     }
 
     /// The transaction that awaits commit, the only one or the one of that id.
-    fn pending(
-        &self,
-        id: Option<TransactionId>,
-        owner: &Owner,
-        verb: &str,
-    ) -> Result<&Live, Vec<Problem>> {
+    fn pending(&self, id: Option<TransactionId>, owner: &Owner, verb: &str) -> Result<&Live, Vec<Problem>> {
         let pending = self.live.as_ref().filter(|live| live.stage == Stage::AwaitingCommit);
         match (pending, id) {
             (Some(live), id) if id.is_none_or(|id| id == live.id) => {
@@ -482,12 +469,7 @@ impl Machine {
         }
     }
 
-    fn snapshot_taken(
-        &mut self,
-        mut live: Live,
-        result: Result<(Before, Planned), Vec<Problem>>,
-        now: Now,
-    ) {
+    fn snapshot_taken(&mut self, mut live: Live, result: Result<(Before, Planned), Vec<Problem>>, now: Now) {
         match result {
             Err(problems) => self.fail(live, &problems, now),
             Ok((before, planned)) => {
@@ -573,13 +555,7 @@ impl Machine {
         self.do_asked(asked);
     }
 
-    fn extended(
-        &mut self,
-        mut live: Live,
-        ticket: Ticket,
-        deadline: Duration,
-        result: Result<(), Problem>,
-    ) {
+    fn extended(&mut self, mut live: Live, ticket: Ticket, deadline: Duration, result: Result<(), Problem>) {
         live.step = Step::Awaiting;
         let asked = live.asked.take();
         let answer = match result {
@@ -598,7 +574,8 @@ impl Machine {
     }
 
     fn do_asked(&mut self, asked: Option<Asked>) {
-        let (Some(asked), Some(live)) = (asked, self.live.take()) else { return };
+        let Some(asked) = asked else { return };
+        let Some(live) = self.live.take() else { return };
         match asked {
             Asked::Commit => self.persist(live),
             Asked::GoBack(cause) => self.roll_back(live, cause),
@@ -612,7 +589,7 @@ impl Machine {
             Ok(planned) => planned,
             Err(problems) => return self.refuse_join(live, problems),
         };
-        let Some(Join { ticket, request: _, options }) = live.join.take() else { return };
+        let Some(Join { ticket, options }) = live.join.take() else { return };
         let checkpoint = live.checkpoint.as_mut().expect("what is joined has a checkpoint");
         if let Some(then) = &planned.then {
             checkpoint.then = then.clone();
@@ -791,7 +768,8 @@ impl Machine {
     /// What is left of a transaction that could not be undone is a matter for a person.
     pub(super) fn give_up(&mut self, mut live: Live, items: Vec<String>) {
         let list = items.join("; ");
-        self.out.push(Effect::Alert(format!("the rollback of transaction {} is incomplete: {list}", live.id)));
+        self.out
+            .push(Effect::Alert(format!("the rollback of transaction {} is incomplete: {list}", live.id)));
         live.unrestored = items;
         self.start(live, Step::SettingAside, Work::SetAside);
     }
@@ -810,14 +788,7 @@ impl Machine {
         self.start(live, Step::Clearing { end, attempt: 1 }, Work::Clear);
     }
 
-    fn cleared(
-        &mut self,
-        mut live: Live,
-        end: Stage,
-        attempt: u32,
-        result: Result<(), Problem>,
-        now: Now,
-    ) {
+    fn cleared(&mut self, mut live: Live, end: Stage, attempt: u32, result: Result<(), Problem>, now: Now) {
         if result.is_err() && attempt < WRITES_MAX {
             return self.start(live, Step::Clearing { end, attempt: attempt + 1 }, Work::Clear);
         }

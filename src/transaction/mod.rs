@@ -13,7 +13,9 @@ mod report;
 
 pub use accumulate::accumulate;
 pub use codec::{Unreadable, decode, encode};
-pub use event::{CommitFailure, ApplyOptions, Desired, Effect, Event, Now, Outcome, Planned, Restored, Ticket, Work};
+pub use event::{
+    ApplyOptions, CommitFailure, Desired, Effect, Event, Now, Outcome, Planned, Restored, Ticket, Work,
+};
 pub use machine::{Config, Machine};
 pub use queue::{QUEUE_MAX, ROOT_RESERVE, UID_SHARE};
 pub use record::{Before, Committed, Phase, Record, read_ids, write_ids};

@@ -89,7 +89,8 @@ impl Machine {
             return self.give_up(live, vec![item]);
         }
         if !is_same_boot {
-            return self.roll_back(live, Some(cancelled("the machine was restarted before it was committed")));
+            return self
+                .roll_back(live, Some(cancelled("the machine was restarted before it was committed")));
         }
         if awaits {
             // Past its deadline, the machine rolls it back at once.
@@ -147,14 +148,7 @@ fn live(record: Record, phase: Phase, is_same_boot: bool) -> Live {
         planned: None,
         diff,
         warnings,
-        checkpoint: Some(Checkpoint {
-            before,
-            then,
-            deadline,
-            phase,
-            is_changed: true,
-            is_same_boot,
-        }),
+        checkpoint: Some(Checkpoint { before, then, deadline, phase, is_changed: true, is_same_boot }),
         asked: None,
         join: None,
         error: None,

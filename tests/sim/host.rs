@@ -1,0 +1,172 @@
+//! A simulated host: what a daemon runs on, and the daemon.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nmstated::backend::fake::FakeBackend;
+use nmstated::engine::{ApplyOptions, Handle, Refusal, Reply, Request, Setup, start};
+use nmstated::state::{Document, ErrorKind, State};
+use nmstated::wire::{Owner, Stage, TransactionId, TransactionInfo};
+use serde_json::{Value as Json, json};
+use tokio::task::JoinHandle;
+
+use crate::disk::FakeDisk;
+use crate::world::{Dice, FakeClock, World};
+
+pub struct Host {
+    pub world: Arc<World>,
+    pub disk: Arc<FakeDisk>,
+    pub clock: Arc<FakeClock>,
+    pub backend: Arc<FakeBackend>,
+    pub boots: u32,
+}
+
+/// The network after boot.
+pub fn at_boot() -> State {
+    state(&json!({
+        "dns-resolver": {"running": {"server": ["192.0.2.53"], "search": [], "options": []}, "config": {"server": ["192.0.2.53"], "search": [], "options": []}},
+        "route-rules": {"config": []},
+        "routes": {"config": [
+            {"destination": "0.0.0.0/0", "next-hop-interface": "eth0", "next-hop-address": "192.0.2.1", "metric": 0, "table-id": 254},
+        ]},
+        "interfaces": [
+            {"name": "eth0", "type": "ethernet", "state": "up", "mtu": 1500, "mac-address": "52:54:00:00:00:01",
+             "ipv4": {"enabled": true, "dhcp": false, "address": [{"ip": "192.0.2.10", "prefix-length": 24}]}, "ipv6": {"enabled": false}},
+            {"name": "eth1", "type": "ethernet", "state": "up", "mtu": 1500, "mac-address": "52:54:00:00:00:02",
+             "ipv4": {"enabled": false}, "ipv6": {"enabled": false}},
+        ],
+    }))
+}
+
+pub fn state(json: &Json) -> State {
+    Document::from_json(json).state().unwrap_or_else(|problems| panic!("{problems:?}")).0
+}
+
+/// A document that makes a dummy interface with an address and a route.
+pub fn dummy(name: &str, net: u8) -> Json {
+    json!({
+        "interfaces": [{"name": name, "type": "dummy", "state": "up", "mtu": 1400,
+            "ipv4": {"enabled": true, "dhcp": false, "address": [{"ip": format!("198.51.{net}.1"), "prefix-length": 24}]}}],
+        "routes": {"config": [{"destination": format!("203.0.{net}.0/24"), "next-hop-interface": name,
+            "next-hop-address": format!("198.51.{net}.2")}]},
+    })
+}
+
+pub fn root() -> Owner {
+    Owner { uid: 0, pid: Some(1), via: "varlink".into() }
+}
+
+pub fn user(uid: u32) -> Owner {
+    Owner { uid, pid: None, via: ":1.7".into() }
+}
+
+pub fn no_commit() -> ApplyOptions {
+    ApplyOptions { commit: false, ..ApplyOptions::default() }
+}
+
+impl Host {
+    pub fn new() -> Self {
+        let world = World::new();
+        let backend = FakeBackend::with_faults(at_boot(), world.clone()).step_time(Duration::from_millis(10));
+        Self {
+            disk: Arc::new(FakeDisk::new(world.clone())),
+            clock: Arc::new(FakeClock::new()),
+            backend: Arc::new(backend),
+            world,
+            boots: 1,
+        }
+    }
+
+    pub async fn start(&self) -> Daemon {
+        let (handle, task) = start(Setup {
+            backend: self.backend.clone(),
+            backend_reason: "it is a simulation".into(),
+            disk: self.disk.clone(),
+            clock: self.clock.clone(),
+            boot_id: format!("boot {}", self.boots),
+            threads: false,
+        })
+        .await;
+        Daemon { handle, task }
+    }
+
+    /// Power is lost and comes back: what nobody persisted is gone.
+    pub fn reboot(&mut self, dice: &mut Dice) {
+        self.disk.lose_power(dice);
+        self.boots += 1;
+        let network = at_boot();
+        self.backend.edit(|state| *state = network);
+    }
+
+    pub fn network(&self) -> State {
+        self.backend.state()
+    }
+
+    /// The files of a transaction that is open.
+    pub fn open_records(&self) -> Vec<String> {
+        self.disk.names().into_iter().filter(|name| name == "checkpoint" || name == "rollback").collect()
+    }
+}
+
+pub struct Daemon {
+    pub handle: Handle,
+    pub task: JoinHandle<()>,
+}
+
+impl Daemon {
+    /// SIGKILL.
+    pub async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+
+    pub async fn submit(
+        &self,
+        owner: Owner,
+        document: &Json,
+        options: ApplyOptions,
+    ) -> Result<TransactionInfo, Refusal> {
+        let document = Document::from_json(document);
+        self.ask(owner, Request::Submit { document, options }).await
+    }
+
+    /// A request that is answered with a transaction.
+    pub async fn ask(&self, owner: Owner, request: Request) -> Result<TransactionInfo, Refusal> {
+        match self.handle.call(owner, request).await? {
+            Reply::Transaction(info) => Ok(info),
+            other => panic!("expected a transaction, not {other:?}"),
+        }
+    }
+
+    /// Submits, and waits for the end.
+    pub async fn apply(&self, document: &Json) -> TransactionInfo {
+        let info = self.submit(root(), document, ApplyOptions::default()).await.expect("it is accepted");
+        self.end(info.id).await
+    }
+
+    pub async fn end(&self, id: TransactionId) -> TransactionInfo {
+        self.handle.follow(id).expect("it is known").end().await.expect("it ends")
+    }
+
+    /// Waits until a transaction is at a stage, or has ended.
+    pub async fn until(&self, id: TransactionId, stage: Stage) -> TransactionInfo {
+        let mut follow = self.handle.follow(id).expect("it is known");
+        loop {
+            let info = follow.next().await.expect("the daemon runs");
+            if info.stage == stage || info.stage.is_end() {
+                return info;
+            }
+        }
+    }
+
+    /// Submits without commit, and waits until it awaits commit.
+    pub async fn try_out(&self, owner: Owner, document: &Json) -> TransactionInfo {
+        let info = self.submit(owner, document, no_commit()).await.expect("it is accepted");
+        self.until(info.id, Stage::AwaitingCommit).await
+    }
+}
+
+/// The kind of a refusal.
+pub fn kind<T: std::fmt::Debug>(result: Result<T, Refusal>) -> ErrorKind {
+    result.expect_err("it is refused").first().expect("a refusal has a problem").kind
+}
