@@ -73,7 +73,17 @@ impl Running {
     /// Recovers what an earlier daemon left, and only then serves. `bus`: see `--bus`.
     pub async fn start(setup: Setup, bus: Option<&str>, socket: Socket) -> Result<Self, DaemonError> {
         let backend = setup.backend.capabilities().backend;
-        let (engine, engine_task) = engine::start(setup).await?;
+        let (engine, engine_task) = engine::start(setup).await;
+        if backend == "kernel" {
+            // It keeps nothing itself over a reboot.
+            match engine.reapply_at_boot().await {
+                Ok(Some(ended)) => {
+                    info!(txn = ended.id, stage = ?ended.stage, "brought back what is committed")
+                }
+                Ok(None) => {}
+                Err(problems) => warn!(?problems, "what is committed cannot be brought back"),
+            }
+        }
         let bus = connect(bus).await?;
         let gate = match &bus {
             Some(bus) => Gate::with_polkit(bus.clone()),

@@ -8,8 +8,8 @@ use super::work::{offload, plan_on, problem};
 use super::{Refusal, Reply, ShowOptions};
 use crate::backend::Backend;
 use crate::plan::{self, Plan};
-use crate::state::{Document, ErrorKind, State};
-use crate::transaction::{Desired, refusal};
+use crate::state::{Document, State};
+use crate::transaction::Desired;
 use crate::wire::PlanInfo;
 
 /// Readers at work at a time: each may hold a copy of the whole network.
@@ -64,9 +64,18 @@ impl Reader {
         .await
     }
 
+    /// The document that leads back from the given one to the present state.
     pub(super) async fn revert(&self, document: Document) -> Result<Reply, Refusal> {
-        let _ = document;
-        Err(refusal(ErrorKind::NotImplementedError, "revert documents are not generated yet"))
+        self.run(move |backend| {
+            let (desired, _) = document.state()?;
+            let observation = backend.observe().map_err(|failure| vec![problem(failure)])?;
+            let current = observation.state;
+            let plan = plan_on(backend, &desired, &current, &plan::Options::default())
+                .map_err(|problems| document.place(problems))?;
+            let state = plan::revert(&desired, &current, &plan);
+            Ok(Reply::State { state, revision: observation.revision })
+        })
+        .await
     }
 
     /// The document as a state, or everything that is wrong with it.
