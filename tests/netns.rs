@@ -17,7 +17,7 @@ use nmstated::backend::kernel::KernelBackend;
 use nmstated::backend::{Backend, Step};
 use nmstated::kernel::mirror::{self, Paths};
 use nmstated::plan::{Options, Plan, plan};
-use nmstated::state::{Document, ErrorKind, State};
+use nmstated::state::{Document, ErrorKind, Ip, State};
 
 /// A fresh namespace with a backend.
 struct Lab {
@@ -55,6 +55,15 @@ impl Lab {
                 && let Some(options) = bridge.options.as_deref_mut()
             {
                 (options.gc_timer, options.hello_timer) = (None, None);
+            }
+            // The kernel makes link-local addresses when the carrier comes, in its own time.
+            if let Some(ip) = interface.ipv6.as_deref_mut()
+                && let Some(addresses) = &mut ip.address
+            {
+                addresses.retain(|address| !address.is_v6_link_local());
+                if addresses.is_empty() {
+                    interface.ipv6 = Some(Box::new(Ip::new(false)));
+                }
             }
         }
         state.to_yaml()
@@ -181,7 +190,8 @@ fn difference(before: &str, after: &str) -> String {
         let others: Vec<&str> = other.lines().collect();
         text.lines().filter(|line| !others.contains(line)).map(|line| format!("{sign} {line}\n")).collect()
     };
-    format!("{}{}", lines(before, after, "-"), lines(after, before, "+"))
+    let first = before.lines().zip(after.lines()).find(|(a, b)| a != b);
+    format!("{}{}first: {first:?}\n", lines(before, after, "-"), lines(after, before, "+"))
 }
 
 fn report(outcomes: Vec<(String, Outcome)>) {
@@ -204,11 +214,68 @@ fn report(outcomes: Vec<(String, Outcome)>) {
     assert!(!passed.is_empty(), "nothing could be tried on this kernel");
 }
 
-#[test]
-fn examples_are_applied_and_taken_back() {
-    let outcomes = examples().into_iter().map(|(name, wanted)| {
-        let outcome = in_namespace(move || round(None, wanted));
+/// Tries each, in a namespace of its own.
+fn try_all(rounds: Vec<(String, Option<State>, State)>) {
+    let tried = rounds.into_iter().map(|(name, first, wanted)| {
+        let outcome = in_namespace(move || round(first, wanted));
         (name, outcome)
     });
-    report(outcomes.collect());
+    report(tried.collect());
+}
+
+#[test]
+fn examples_are_applied_and_taken_back() {
+    try_all(examples().into_iter().map(|(name, wanted)| (name, None, wanted)).collect());
+}
+
+/// Every example on top of every other.
+#[test]
+fn examples_follow_each_other() {
+    let examples = examples();
+    let pair = |(first, ground): &(String, State), (then, wanted): &(String, State)| {
+        (format!("{then} after {first}"), Some(ground.clone()), wanted.clone())
+    };
+    let others = |ground| examples.iter().map(move |wanted| pair(ground, wanted));
+    try_all(examples.iter().flat_map(others).collect());
+}
+
+/// Changes that the kernel does not take just so: what is there, and what is asked then.
+#[test]
+fn changes_are_made_and_taken_back() {
+    let mut cases = Vec::new();
+    for file in ["changes.yml"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/netns").join(file);
+        let path =
+            std::env::var_os("NMSTATED_CHANGES").map_or(path, |folder| PathBuf::from(folder).join(file));
+        let text = fs::read_to_string(path).expect("the cases are there");
+        let documents: Vec<&str> = text.split("\n---\n").collect();
+        let (pairs, rest) = documents.as_chunks::<2>();
+        assert!(rest.is_empty(), "cases come in pairs");
+        for [ground, wanted] in pairs {
+            let title = ground.lines().find_map(|line| line.strip_prefix("# ")).expect("a case has a title");
+            cases.push((title.to_owned(), Some(read(ground)), read(wanted)));
+        }
+    }
+    try_all(cases);
+}
+
+/// What needs a network service is refused while planning, as not supported.
+#[test]
+fn what_a_kernel_cannot_do_is_refused() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/managed");
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder).expect("the examples are there").flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    for path in files {
+        let wanted = read(&fs::read_to_string(&path).expect("it reads"));
+        let name = path.display().to_string();
+        in_namespace(move || async move {
+            let lab = Lab::open().await;
+            let Ok(plan) = lab.plan(&wanted) else { return };
+            let refused = lab.backend.refuse(&plan);
+            assert!(!refused.is_empty(), "{name} is not refused");
+            let odd = refused.iter().find(|problem| problem.kind != ErrorKind::NotSupportedError);
+            assert!(odd.is_none(), "{name}: {odd:?}");
+        });
+    }
 }

@@ -13,7 +13,7 @@ use super::files::{Files, ResolverOwner};
 use super::op::Op;
 use crate::backend::Failure;
 use crate::kernel::mirror::{Image, Link};
-use crate::state::ErrorKind;
+use crate::state::{ErrorKind, Ip, State};
 
 /// Private part of a snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +86,25 @@ impl Facts {
             }
         }
         ops
+    }
+
+    /// The state to return to from `now`. Where IPv6 was on and had no address yet (without carrier
+    /// there is none), the addresses that the kernel has made since are no difference.
+    pub(super) fn goal(&self, was: &State, now: &State) -> State {
+        let mut goal = was.clone();
+        for interface in goal.interfaces.iter_mut().flatten() {
+            let was_on =
+                self.links.get(&interface.name).and_then(|link| link.ipv6.get("disable_ipv6")) == Some(&0);
+            let was_bare = interface.ipv6.as_ref().is_some_and(|ip| !ip.is_enabled());
+            let is = now.interface(&interface.name).and_then(|now| now.ipv6.as_ref());
+            let only_kernels = |ip: &&Box<Ip>| {
+                ip.addresses().iter().all(|address| address.is_v6_link_local() || address.is_dynamic())
+            };
+            if let Some(is) = is.filter(only_kernels).filter(|_| was_on && was_bare) {
+                interface.ipv6 = Some(is.clone());
+            }
+        }
+        goal
     }
 
     /// Puts the files back, byte for byte, where they differ. A resolver's configuration that

@@ -164,12 +164,7 @@ impl Link {
     /// Whether its hardware address can be chosen.
     pub(super) fn has_own_mac(&self) -> bool {
         match &self.data {
-            Data::Ipip(_)
-            | Data::Sit(_)
-            | Data::Ip6tnl(_)
-            | Data::Ipvlan(_)
-            | Data::Vrf(_)
-            | Data::Hsr(_) => false,
+            Data::Ipip(_) | Data::Sit(_) | Data::Ip6tnl(_) | Data::Ipvlan(_) | Data::Hsr(_) => false,
             Data::Macvlan(data) | Data::Macvtap(data) => data.mode != Some(MACVLAN_PASSTHRU),
             _ => true,
         }

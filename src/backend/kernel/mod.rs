@@ -89,7 +89,7 @@ impl KernelBackend {
         progress: Progress<'_>,
     ) -> Result<(), Failure> {
         self.settled().await?;
-        let plan = plan::restore(&snapshot.state, &self.state());
+        let plan = self.way_back(snapshot, facts);
         let done = self.carry_out(&plan, progress).await;
         // As much as possible, whatever failed before.
         let ops = facts.differences(&Facts::take(&self.mirror.image(), &self.files)?);
@@ -99,8 +99,9 @@ impl KernelBackend {
         done.and(facts_done).and(files_done)
     }
 
-    fn is_restored(&self, snapshot: &Snapshot) -> bool {
-        plan::restore(&snapshot.state, &self.state()).is_empty()
+    fn way_back(&self, snapshot: &Snapshot, facts: &Facts) -> Plan {
+        let now = self.state();
+        plan::restore(&facts.goal(&snapshot.state, &now), &now)
     }
 }
 
@@ -163,7 +164,7 @@ impl Backend for KernelBackend {
             let mut done = Ok(());
             for _ in 0..RESTORE_ROUNDS {
                 done = self.restore_once(snapshot, &facts, progress).await;
-                if done.is_ok() && self.is_restored(snapshot) {
+                if done.is_ok() && self.way_back(snapshot, &facts).is_empty() {
                     return Ok(());
                 }
             }

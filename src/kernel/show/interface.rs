@@ -83,6 +83,7 @@ fn kind(link: &Link) -> Option<InterfaceType> {
 fn interface(image: &Image, link: &Link, kind: InterfaceType, ports: &Ports<'_>, scope: Scope) -> Interface {
     let state = match (&kind, link.is_up()) {
         (InterfaceType::Tun, _) => InterfaceState::Ignore,
+        _ if is_fallback(link) => InterfaceState::Ignore,
         (_, true) => InterfaceState::Up,
         (_, false) => InterfaceState::Down,
     };
@@ -110,6 +111,18 @@ fn interface(image: &Image, link: &Link, kind: InterfaceType, ports: &Ports<'_>,
     };
     kinds::add_section(image, link, ports, &mut interface);
     interface
+}
+
+/// The links that the tunnel modules make by themselves, for what no tunnel takes. They cannot be
+/// deleted, so they are nobody's to configure (`ip_tunnel_init_net` and its like).
+fn is_fallback(link: &Link) -> bool {
+    let any = |ip: Option<std::net::IpAddr>| ip.is_none_or(|ip| ip.is_unspecified());
+    match &link.data {
+        Some(Data::Ipip(data) | Data::Sit(data) | Data::Ip6tnl(data)) => {
+            matches!(&*link.name, "tunl0" | "sit0" | "ip6tnl0") && any(data.local) && any(data.remote)
+        }
+        _ => false,
+    }
 }
 
 /// An ethernet or InfiniBand address. A tunnel's link-layer address is its local IP address.

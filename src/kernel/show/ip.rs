@@ -8,7 +8,21 @@ use crate::state::{AddrGenMode, Address, AddressProtocol, Ip};
 /// `enabled` means: has an address.
 pub(super) fn ipv4(image: &Image, link: &Link, scope: Scope) -> Ip {
     let (addresses, leased) = addresses(image, link, false, scope);
-    Ip { dhcp: leased.then_some(true), forwarding: link.inet.forwarding, ..enabled(addresses, leased) }
+    Ip {
+        dhcp: leased.then_some(true),
+        forwarding: link.inet.forwarding,
+        prefix_route_metric: prefix_metric(image, link),
+        ..enabled(addresses, leased)
+    }
+}
+
+/// The metric of the routes to the networks of the static IPv4 addresses, if they agree on one.
+fn prefix_metric(image: &Image, link: &Link) -> Option<i64> {
+    let own = image.addresses_of(link.index).iter();
+    let mut metrics =
+        own.filter(|address| address.ip.is_ipv4() && address.is_permanent()).map(|address| address.metric);
+    let metric = metrics.next().filter(|metric| *metric != 0)?;
+    metrics.all(|other| other == metric).then_some(i64::from(metric))
 }
 
 /// A kernel without IPv6, and an interface with `disable_ipv6` set, is just not enabled.

@@ -48,11 +48,8 @@ impl AddressPlan<'_> {
                 || (is_loopback && address.protocol == Some(AddressProtocol::LOOPBACK))
                 || (auto && address.is_dynamic())
         };
-        // The order of addresses decides on the source of connections, and only appending keeps
-        // it: what stays is the part that already stands in the wanted order.
         let ours: Vec<&Address> = present.iter().copied().filter(|a| !fixed(a) && !a.is_dynamic()).collect();
-        let common = ours.iter().filter(|a| wanted.iter().any(|b| is_same(a, b)));
-        let staying = common.zip(&wanted).take_while(|(a, b)| same_metric && is_same(a, b)).count();
+        let Kept { wanted, staying } = keep_order(&ours, wanted, v6, same_metric);
         let stays = |address: &Address| wanted[..staying].iter().any(|other| is_same(address, other));
         let gone: Vec<&&Address> =
             present.iter().filter(|a| !fixed(a) && (a.is_dynamic() || !stays(a))).collect();
@@ -74,6 +71,31 @@ impl AddressPlan<'_> {
             no_dad: v6 && self.sources.contains(&address.ip),
         }));
     }
+}
+
+/// Wanted addresses in the order in which they are added, and how many of them stay.
+struct Kept<'a> {
+    wanted: Vec<&'a Address>,
+    staying: usize,
+}
+
+/// The order of addresses decides on the source of connections. IPv4 lists the oldest first, IPv6
+/// the newest (`ipv6_link_dev_addr`, net/ipv6/addrconf.c). What stays is the part that was added
+/// first and already stands in the wanted order; the others are added behind it.
+fn keep_order<'a>(
+    present: &[&Address],
+    mut wanted: Vec<&'a Address>,
+    v6: bool,
+    same_metric: bool,
+) -> Kept<'a> {
+    let common = present.iter().copied().filter(|a| wanted.iter().any(|b| is_same(a, b)));
+    let mut common: Vec<&Address> = common.collect();
+    if v6 {
+        common.reverse();
+        wanted.reverse();
+    }
+    let staying = common.iter().zip(&wanted).take_while(|(a, b)| same_metric && is_same(a, b)).count();
+    Kept { wanted, staying }
 }
 
 /// Whether it is a static address that the document owns.
@@ -175,7 +197,7 @@ fn identifiers(link: &str, old: Option<&Ip>, new: Option<&Ip>) -> Vec<Op> {
 }
 
 /// `IN6_ADDR_GEN_MODE_*`, linux/if_link.h; None for what the kernel does not know by itself.
-pub(in crate::backend::kernel) fn addr_gen_mode(mode: &AddrGenMode) -> Option<u8> {
+fn addr_gen_mode(mode: &AddrGenMode) -> Option<u8> {
     match mode {
         AddrGenMode::Eui64 => Some(0),
         AddrGenMode::StablePrivacy => Some(2),

@@ -22,10 +22,8 @@ use super::links::{Link, Refers};
 use super::op::Op;
 use super::routes::{RouteOps, RuleSpec};
 use crate::kernel::netlink::kinds::Data;
-use crate::plan::{Action, Change, Plan};
+use crate::plan::{Action, Change, InterfaceChange, Plan, Reason};
 use crate::state::{Interface, InterfaceState, InterfaceType, Ip, State};
-
-pub(super) use self::ip::addr_gen_mode;
 
 /// The operations that carry out `plan` on a system that is as `now`.
 pub(super) fn lower(plan: &Plan, now: &State) -> Vec<Op> {
@@ -53,19 +51,20 @@ fn rank(op: &Op) -> u8 {
         Op::Options { .. } => 8,
         Op::Mac { .. } => 9,
         Op::Mtu { .. } => 10,
-        Op::Ethtool { .. } => 11,
         Op::Promiscuous { .. } | Op::Group { .. } | Op::QueueLength { .. } => 12,
         Op::AddAltName { .. } => 13,
         Op::Attach { .. } => 14,
         Op::PortOptions { .. } | Op::Primary { .. } => 15,
         Op::BridgeVlans { .. } => 16,
-        Op::Sysctl { .. } => 17,
-        Op::Forwarding { .. } | Op::Token { .. } | Op::AddrGenMode { .. } => 18,
-        Op::Up { .. } => 19,
-        Op::AddAddress { .. } => 20,
-        Op::AddRoute(_) => 21,
-        Op::AddRule(_) => 22,
-        Op::Resolver(_) | Op::Hostname(_) | Op::HostnameFile(_) => 23,
+        // Ports change the offloads of their controller.
+        Op::Ethtool { .. } => 17,
+        Op::Sysctl { .. } => 18,
+        Op::Forwarding { .. } | Op::Token { .. } | Op::AddrGenMode { .. } => 19,
+        Op::Up { .. } => 20,
+        Op::AddAddress { .. } => 21,
+        Op::AddRoute(_) => 22,
+        Op::AddRule(_) => 23,
+        Op::Resolver(_) | Op::Hostname(_) | Op::HostnameFile(_) => 24,
     }
 }
 
@@ -86,40 +85,42 @@ struct Target<'a> {
     /// As it shall be; None when it is deleted.
     after: Option<Cow<'a, Interface>>,
     fate: Fate,
+    /// It returns to what it was: also in what order only tells.
+    restored: bool,
 }
 
 impl<'a> Target<'a> {
-    fn of(name: &str, before: Option<&'a Interface>, after: Option<&'a Interface>) -> Option<Self> {
-        let after = after.filter(|after| !after.is_absent());
-        let stays = after.is_some_and(|after| after.is_up() || !after.kind().is_virtual());
-        Some(match (before, after) {
-            (None, Some(after)) if stays => {
-                Self { before, after: Some(Cow::Borrowed(after)), fate: Fate::Make }
-            }
-            (None, _) => return None,
-            (Some(old), Some(after)) if stays => {
+    /// None if there is nothing to do about it.
+    fn of(change: &'a InterfaceChange, before: Option<&'a Interface>) -> Option<Self> {
+        let restored = change.reason == Reason::Restored;
+        let target = |after, fate| Some(Self { before, after, fate, restored });
+        let after = change.after.as_ref().filter(|after| !after.is_absent());
+        let after = after.filter(|after| after.is_up() || !after.kind().is_virtual());
+        match (before, after) {
+            (None, Some(after)) => target(Some(Cow::Borrowed(after)), Fate::Make),
+            (None, None) => None,
+            (Some(old), Some(after)) => {
                 let anew = match (Link::of(after), Link::of(old)) {
-                    (Some(new), Some(old)) => new.must_be_made_anew(&old),
+                    (Some(new), Some(old)) => change.rebuild || new.must_be_made_anew(&old),
                     _ => false,
                 };
-                let fate = if anew { Fate::Anew } else { Fate::Stay };
-                Self { before, after: Some(Cow::Borrowed(after)), fate }
+                target(Some(Cow::Borrowed(after)), if anew { Fate::Anew } else { Fate::Stay })
             }
             (Some(old), None) if *old.kind() == InterfaceType::Loopback => {
                 // It cannot go; it returns to what it starts with.
-                let mut reset = Interface::new(name, InterfaceType::Loopback, InterfaceState::Up);
+                let mut reset = Interface::new(&change.name, InterfaceType::Loopback, InterfaceState::Up);
                 reset.ipv4 = Some(Box::new(Ip::new(true)));
                 reset.ipv6 = Some(Box::new(Ip::new(true)));
-                Self { before, after: Some(Cow::Owned(reset)), fate: Fate::Stay }
+                target(Some(Cow::Owned(reset)), Fate::Stay)
             }
-            (Some(old), _) if is_hardware(old) => {
+            (Some(old), None) if is_hardware(old) => {
                 // Without configuration: down, no port of anything, no addresses.
-                let mut bare = Interface::new(name, old.kind().clone(), InterfaceState::Down);
+                let mut bare = Interface::new(&change.name, old.kind().clone(), InterfaceState::Down);
                 bare.ipv4 = Some(Box::new(Ip::new(false)));
-                Self { before, after: Some(Cow::Owned(bare)), fate: Fate::Stay }
+                target(Some(Cow::Owned(bare)), Fate::Stay)
             }
-            (Some(_), _) => Self { before, after: None, fate: Fate::Delete },
-        })
+            (Some(_), None) => target(None, Fate::Delete),
+        }
     }
 
     /// What it is now, unless it is made (again).
@@ -173,7 +174,7 @@ impl<'a> Lowering<'a> {
             match change {
                 Change::Interface(change) if !change.kind.is_userspace() => {
                     let before = now.get(change.name.as_str()).copied();
-                    let target = Target::of(&change.name, before, change.after.as_ref());
+                    let target = Target::of(change, before);
                     targets.extend(target.map(|target| (change.name.clone(), target)));
                 }
                 Change::Route(change) if change.action == Action::Add => sources.extend(change.route.source),
@@ -221,6 +222,7 @@ impl<'a> Lowering<'a> {
             before: Some(now),
             after: Some(Cow::Borrowed(now)),
             fate,
+            restored: false,
         });
         if target.fate == Fate::Stay {
             target.fate = fate;
@@ -425,7 +427,7 @@ impl<'a> Lowering<'a> {
         if let Some(on) = after.accept_all_mac_addresses.filter(|on| *on != promiscuous) {
             ops.push(Op::Promiscuous { link: name.clone(), on });
         }
-        alt_names(present, after, ops);
+        alt_names(present, after, target.restored, ops);
     }
 
     fn is_bond_port(&self, interface: &Interface) -> bool {
@@ -444,6 +446,12 @@ impl<'a> Lowering<'a> {
         let old = target.present().and_then(controller);
         let new = controller(after);
         let returns = new.is_some_and(|controller| self.released.contains(controller));
+        // A ring takes its ports as it is made, and gives them back as it is deleted.
+        let is_ring = |name: &str| {
+            let kind = self.then(name).or(self.now.get(name).copied()).map(Interface::kind);
+            kind == Some(&InterfaceType::Hsr)
+        };
+        let (old, new) = (old.filter(|name| !is_ring(name)), new.filter(|name| !is_ring(name)));
         if old.is_some() && (old != new || returns) {
             ops.push(Op::Detach { link: name.clone() });
         }
@@ -552,17 +560,24 @@ fn with_newer_alias(mut link: Link, after: &Interface, before: &Interface) -> Li
     link
 }
 
-/// Names not mentioned stay in a merged interface, so what is missing there goes.
-fn alt_names(before: Option<&Interface>, after: &Interface, ops: &mut Vec<Op>) {
+/// Names not mentioned stay in a merged interface, so what is missing there goes. The kernel lists
+/// the oldest first; to have the order back as it was, those behind the first that differs are
+/// added again.
+fn alt_names(before: Option<&Interface>, after: &Interface, in_order: bool, ops: &mut Vec<Op>) {
     let names = |interface: &Interface| -> Vec<String> {
         let list = interface.alt_names.iter().flatten().filter(|name| name.state.is_none());
         list.map(|name| name.name.clone()).collect()
     };
     let link = &after.name;
     let (old, new) = (before.map(names).unwrap_or_default(), names(after));
-    let gone = old.iter().filter(|name| !new.contains(name));
+    let common = || old.iter().filter(|name| new.contains(name));
+    let staying: Vec<&String> = match in_order {
+        true => common().zip(&new).take_while(|(a, b)| a == b).map(|(name, _)| name).collect(),
+        false => common().collect(),
+    };
+    let gone = old.iter().filter(|name| !staying.contains(name));
     ops.extend(gone.map(|name| Op::RemoveAltName { link: link.clone(), name: name.clone() }));
-    let come = new.iter().filter(|name| !old.contains(name));
+    let come = new.iter().filter(|name| !staying.contains(name));
     ops.extend(come.map(|name| Op::AddAltName { link: link.clone(), name: name.clone() }));
 }
 

@@ -111,7 +111,7 @@ interfaces:
   type: bond
   link-aggregation:
     mode: active-backup
-    options: {miimon: 100, lacp_rate: slow, primary: b}
+    options: {miimon: 100, primary: b}
     port: [a, b]
 ";
     assert_eq!(
