@@ -96,7 +96,7 @@ fn interface(image: &Image, link: &Link, kind: InterfaceType, ports: &Ports<'_>,
     let mut interface = Interface {
         driver: device.and_then(|device| device.driver.as_deref()).map(str::to_owned),
         mac_address: link.address.as_ref().filter(|mac| is_mac(mac)).and_then(mac),
-        permanent_mac_address: permanent_address(link).and_then(mac),
+        permanent_mac_address: permanent_address(link).filter(|mac| is_mac(mac)).and_then(mac),
         pci_address: device.and_then(|device| device.bus_address.as_deref()?.parse().ok()),
         mtu: Some(u64::from(link.mtu)),
         min_mtu: limit(link.min_mtu),
