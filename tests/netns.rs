@@ -23,7 +23,8 @@ use nmstated::state::{Document, ErrorKind, Ip, State};
 struct Lab {
     backend: KernelBackend,
     steps: Mutex<Vec<String>>,
-    root: tempfile::TempDir,
+    /// Where its etc/ is; gone with it.
+    _root: tempfile::TempDir,
 }
 
 impl Lab {
@@ -40,7 +41,7 @@ impl Lab {
         tokio::spawn(async move { keeper.run().await.expect("the mirror is kept") });
         let backend = KernelBackend::open(mirror, root.path()).await.expect("the backend opens");
         backend.sync().await.expect("the mirror is current");
-        Self { backend, steps: Mutex::default(), root }
+        Self { backend, steps: Mutex::default(), _root: root }
     }
 
     fn now(&self) -> State {

@@ -38,7 +38,13 @@ pub fn plan(
     }
     let changes = in_sequence(changes, others, current.config_routes());
     let (interfaces, origins) = expected(&merged, capabilities);
-    let expected = State { interfaces: Some(interfaces), ..global_expected };
+    // No backend changes these through a plan yet; refusing and verifying have to know of them.
+    let expected = State {
+        interfaces: Some(interfaces),
+        ovs_db: desired.ovs_db.clone(),
+        ovn: desired.ovn.clone(),
+        ..global_expected
+    };
     Ok(Plan { changes, expected, origins, warnings: report.warnings })
 }
 
@@ -176,10 +182,11 @@ fn copy_mac_addresses(merged: &mut Merged, report: &mut Report) {
             report.invalid(path, format!("`{source}` does not exist"));
             continue;
         };
-        let of = |interface: &Option<Interface>| {
-            interface.as_ref().and_then(|i| i.permanent_mac_address.or(i.mac_address))
-        };
-        match of(&owner.current).or_else(|| of(&owner.desired)) {
+        let permanent = owner.current.as_ref().and_then(|current| current.permanent_mac_address);
+        let of = |interface: &Option<Interface>| interface.as_ref().and_then(|i| i.mac_address);
+        // What the same document gives the source comes before what it has: asked again, the
+        // document must mean the same.
+        match permanent.or_else(|| of(&owner.desired)).or_else(|| of(&owner.current)) {
             Some(mac) => found.push((key.clone(), mac)),
             None => report.invalid(path, format!("`{source}` has no MAC address")),
         }

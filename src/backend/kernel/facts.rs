@@ -96,12 +96,12 @@ impl Facts {
             let was_on =
                 self.links.get(&interface.name).and_then(|link| link.ipv6.get("disable_ipv6")) == Some(&0);
             let was_bare = interface.ipv6.as_ref().is_some_and(|ip| !ip.is_enabled());
-            let is = now.interface(&interface.name).and_then(|now| now.ipv6.as_ref());
-            let only_kernels = |ip: &&Box<Ip>| {
+            let is = now.interface(&interface.name).and_then(|now| now.ipv6.as_deref());
+            let only_kernels = |ip: &&Ip| {
                 ip.addresses().iter().all(|address| address.is_v6_link_local() || address.is_dynamic())
             };
             if let Some(is) = is.filter(only_kernels).filter(|_| was_on && was_bare) {
-                interface.ipv6 = Some(is.clone());
+                interface.ipv6 = Some(Box::new(is.clone()));
             }
         }
         goal
