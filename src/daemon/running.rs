@@ -107,6 +107,11 @@ impl Running {
         Ok(Self { engine, engine_task, stop, servers })
     }
 
+    /// Another door to the same engine, with its own gate.
+    pub fn service(&self, gate: Gate) -> Service {
+        Service::new(self.engine.clone(), gate)
+    }
+
     /// Completes when something has ended that must run.
     pub async fn failed(&mut self) -> DaemonError {
         tokio::select! {

@@ -1,0 +1,9 @@
+//! Both transports of the daemon: a real bus, a real socket, a simulated network.
+
+mod abuse;
+mod bus;
+mod conformance;
+mod files;
+mod harness;
+mod idl;
+mod permission;
