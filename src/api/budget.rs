@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// Memory for large messages. Root has its own, so that nobody can use up what root needs.
 #[derive(Clone)]
@@ -54,6 +54,7 @@ fn kib(bytes: usize) -> u32 {
 pub struct Shares {
     limits: Limits,
     taken: Arc<Mutex<Taken>>,
+    given_back: Arc<Notify>,
 }
 
 /// The limits of [`Shares`].
@@ -76,11 +77,12 @@ struct Taken {
 pub struct Share {
     uid: u32,
     taken: Arc<Mutex<Taken>>,
+    given_back: Arc<Notify>,
 }
 
 impl Shares {
     pub fn new(limits: Limits) -> Self {
-        Self { limits, taken: Arc::default() }
+        Self { limits, taken: Arc::default(), given_back: Arc::default() }
     }
 
     /// A place, if one is free for this uid.
@@ -96,7 +98,18 @@ impl Shares {
         }
         taken.total += 1;
         taken.by_uid.insert(uid, own + 1);
-        Some(Share { uid, taken: self.taken.clone() })
+        Some(Share { uid, taken: self.taken.clone(), given_back: self.given_back.clone() })
+    }
+
+    /// Completes when no place is taken.
+    pub async fn all_free(&self) {
+        loop {
+            let given_back = self.given_back.notified();
+            if lock(&self.taken).total == 0 {
+                return;
+            }
+            given_back.await;
+        }
     }
 }
 
@@ -110,6 +123,7 @@ impl Drop for Share {
                 taken.by_uid.remove(&self.uid);
             }
         }
+        self.given_back.notify_waiters();
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use zbus::Variant;
+use zbus::{Variant, fdo};
 
 use super::{Action, Caller, Subject};
 
@@ -94,12 +94,10 @@ fn subject(caller: &Caller) -> (&'static str, HashMap<&'static str, Variant<'_>>
 /// Errors of the bus which say that nobody owns the name and nobody can be started to own it.
 fn is_absence(error: &zbus::Error) -> bool {
     match error {
-        zbus::Error::MethodError(name, _, _) => matches!(
-            name.as_str(),
-            "org.freedesktop.DBus.Error.ServiceUnknown"
-                | "org.freedesktop.DBus.Error.NameHasNoOwner"
-                | "org.freedesktop.DBus.Error.Spawn.ServiceNotFound"
-        ),
+        zbus::Error::FDO(error) => {
+            matches!(**error, fdo::Error::ServiceUnknown(_) | fdo::Error::NameHasNoOwner(_))
+        }
+        zbus::Error::MethodError(name, ..) => *name == "org.freedesktop.DBus.Error.Spawn.ServiceNotFound",
         _ => false,
     }
 }

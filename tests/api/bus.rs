@@ -142,5 +142,6 @@ async fn a_second_daemon_on_the_same_bus_is_refused() {
     let bus = daemon.bus.connect().await;
     let service = daemon.running.service(nmstated::auth::Gate::without_polkit());
     let second = soon(nmstated::api::dbus::Server::start(bus, service, "fake")).await;
-    assert!(matches!(second, Err(nmstated::api::dbus::ServerError::NameTaken)));
+    let error = second.err().expect("it is refused");
+    assert!(matches!(error, nmstated::api::dbus::ServerError::NameTaken), "{error:?}");
 }

@@ -137,16 +137,16 @@ async fn both_transports_give_the_same_answers() {
 #[tokio::test]
 async fn an_error_says_where_in_the_text() {
     let daemon = Daemon::start().await;
-    let document = "interfaces:\n- name: eth0\n  type: ethernet\n  mtu: 1500\n  mut: 9000\n";
+    let document = "interfaces:\n- name: eth0\n  type: ethernet\n  mtu: 1500\n  mtuu: 9000\n";
     let (name, info) = daemon.ask("Apply", json!({ "document": document })).await.expect_err("a typo");
     assert_eq!(name, "io.nmstate.Daemon.InvalidArgument");
-    assert_eq!(info["path"], "interfaces[0].mut");
+    assert_eq!(info["path"], "interfaces[0].mtuu");
     assert_eq!((&info["line"], &info["column"]), (&json!(5), &json!(3)));
     assert!(info["hint"].as_str().expect("a hint").contains("mtu"));
     // The same as an object has a path, and no place in a text.
-    let state = json!({ "interfaces": [{ "name": "eth0", "mut": 9000 }] });
+    let state = json!({ "interfaces": [{ "name": "eth0", "mtuu": 9000 }] });
     let (_, info) = daemon.ask("Apply", json!({ "state": state })).await.expect_err("a typo");
-    assert_eq!((&info["path"], &info["line"]), (&json!("interfaces[0].mut"), &Json::Null));
+    assert_eq!((&info["path"], &info["line"]), (&json!("interfaces[0].mtuu"), &Json::Null));
 }
 
 #[tokio::test]

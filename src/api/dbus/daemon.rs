@@ -19,11 +19,15 @@ use crate::state::ErrorKind;
 use crate::wire::TransactionId;
 
 /// Calls being answered at a time.
-const CALLS: Limits = Limits { total: 256, for_root: 32, per_uid: 64 };
+pub(super) const CALLS: Limits = Limits { total: 256, for_root: 32, per_uid: 64 };
 /// Documents in memory together: so much for root, so much for others.
 const BUDGET_BYTES: usize = 64 << 20;
 /// A document so long costs nothing of the budget.
 const FREE_BYTES: usize = 64 << 10;
+
+/// The bus itself.
+pub(super) const BUS: &str = "org.freedesktop.DBus";
+pub(super) const BUS_PATH: &str = "/org/freedesktop/DBus";
 
 /// The main object.
 pub(super) struct Daemon {
@@ -77,8 +81,7 @@ impl<'a> Call<'a> {
 }
 
 impl Daemon {
-    pub(super) fn new(service: Service, backend: String, tied: Arc<Tied>) -> Self {
-        let calls = Shares::new(CALLS);
+    pub(super) fn new(service: Service, backend: String, tied: Arc<Tied>, calls: Shares) -> Self {
         Self { service, calls, budget: Budget::new(BUDGET_BYTES), backend, tied }
     }
 
@@ -174,8 +177,6 @@ async fn caller(bus: &Connection, name: &str, interactive: bool) -> Result<Calle
 
 /// Method GetConnectionCredentials of the bus (D-Bus specification).
 async fn credentials(bus: &Connection, name: &str) -> zbus::Result<(u32, Option<u32>)> {
-    const BUS: &str = "org.freedesktop.DBus";
-    const BUS_PATH: &str = "/org/freedesktop/DBus";
     let reply = bus.call_method(Some(BUS), BUS_PATH, Some(BUS), "GetConnectionCredentials", &name).await?;
     let body = reply.body();
     let known: HashMap<String, OwnedVariant> = body.deserialize()?;
@@ -289,7 +290,7 @@ impl Daemon {
         self.transaction(Call::plain(bus, header), Method::Rollback, parameters).await
     }
 
-    /// Sets the deadline of what awaits commit to so many seconds from now. Id 0: the only pending
+    /// Moves the deadline of what awaits commit by so many seconds. Id 0: the only pending
     /// checkpoint.
     #[zbus(out_args("transaction"))]
     async fn extend(

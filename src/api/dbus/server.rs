@@ -2,21 +2,26 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use thiserror::Error;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use zbus::connection::Builder;
 use zbus::message::Type;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, MatchRule, MessageStream, fdo};
 
-use super::daemon::{Daemon, Tied};
+use super::daemon::{BUS, BUS_PATH, CALLS, Daemon, Tied};
 use super::objects::Objects;
 use super::{NAME, PATH};
-use crate::api::{Service, told_to};
+use crate::api::{Service, Shares, told_to};
 use crate::engine::Events;
 use crate::wire::Event;
+
+/// Longest time for calls to be answered when the daemon stops.
+const STOP_MAX: Duration = Duration::from_secs(2);
 
 /// Why D-Bus is not served.
 #[derive(Debug, Error)]
@@ -47,6 +52,7 @@ pub struct Server {
     bus: Connection,
     service: Service,
     tied: Arc<Tied>,
+    calls: Shares,
     gone: MessageStream,
 }
 
@@ -55,7 +61,8 @@ impl Server {
     pub async fn start(bus: Connection, service: Service, backend: &str) -> Result<Self, ServerError> {
         let tied = Arc::new(Tied::default());
         let gone = names_lost(&bus).await.map_err(ServerError::Serve)?;
-        let daemon = Daemon::new(service.clone(), backend.to_owned(), tied.clone());
+        let calls = Shares::new(CALLS);
+        let daemon = Daemon::new(service.clone(), backend.to_owned(), tied.clone(), calls.clone());
         let server = bus.object_server();
         server.at(PATH, daemon).await.map_err(ServerError::Serve)?;
         server.at(PATH, fdo::ObjectManager).await.map_err(ServerError::Serve)?;
@@ -63,7 +70,7 @@ impl Server {
             zbus::Error::NameTaken => ServerError::NameTaken,
             error => ServerError::Serve(error),
         })?;
-        Ok(Self { bus, service, tied, gone })
+        Ok(Self { bus, service, tied, calls, gone })
     }
 
     /// Tells what happens until told to stop.
@@ -84,8 +91,14 @@ impl Server {
             };
             told.map_err(ServerError::Serve)?;
         }
-        // Answers on their way are sent before the connection ends.
-        self.bus.graceful_shutdown().await;
+        self.bus.release_name(NAME).await.map_err(ServerError::Serve)?;
+        // Calls that came before get their answers, and the bus has them when it answers after.
+        let answered = async {
+            self.calls.all_free().await;
+            self.bus.call_method(Some(BUS), BUS_PATH, Some(BUS), "GetId", &()).await
+        };
+        // Who still asks by the unique name gets no more than this.
+        let _ = timeout(STOP_MAX, answered).await;
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::debug;
 use varlink::{Interface, VarlinkService};
@@ -17,7 +18,7 @@ use super::framing::{FramingError, Incoming, Message};
 use super::limits::{BUDGET_WAIT_MAX, FREE_BYTES, STALL_MAX};
 use super::{INTERFACE, NAME, reply};
 use crate::api::service::Step;
-use crate::api::{Answer, Asked, Budget, Failure, Method, Service, Steps};
+use crate::api::{Answer, Asked, Budget, Failure, Method, Service, Steps, told_to};
 use crate::auth::Caller;
 use crate::engine::{Events, Reply};
 use crate::state::ErrorKind;
@@ -65,10 +66,15 @@ enum End {
 }
 
 /// Serves a client until it goes away or breaks a limit.
-pub(super) async fn serve(stream: UnixStream, caller: Caller, shared: Shared) {
+pub(super) async fn serve(
+    stream: UnixStream,
+    caller: Caller,
+    shared: Shared,
+    stop: watch::Receiver<bool>,
+) {
     let (read, write) = stream.into_split();
     let incoming = Incoming::new(caller.uid, shared.incoming.clone());
-    let mut connection = Connection { caller, shared, read, write, incoming, tied: Vec::new() };
+    let mut connection = Connection { caller, shared, stop, read, write, incoming, tied: Vec::new() };
     if let Err(End::Io(error)) = connection.run().await {
         debug!(uid = connection.caller.uid, %error, "a client was lost");
     }
@@ -78,6 +84,7 @@ pub(super) async fn serve(stream: UnixStream, caller: Caller, shared: Shared) {
 struct Connection {
     caller: Caller,
     shared: Shared,
+    stop: watch::Receiver<bool>,
     read: OwnedReadHalf,
     write: OwnedWriteHalf,
     incoming: Incoming,
@@ -88,7 +95,11 @@ struct Connection {
 impl Connection {
     async fn run(&mut self) -> Result<(), End> {
         loop {
-            match self.incoming.next(&mut self.read).await {
+            let message = tokio::select! {
+                message = self.incoming.next(&mut self.read) => message,
+                () = told_to(&mut self.stop) => return Ok(()),
+            };
+            match message {
                 Ok(Some(message)) => self.call(message).await?,
                 Ok(None) => return Ok(()),
                 Err(error) => return self.refuse(error).await,
@@ -195,14 +206,13 @@ impl Connection {
             let event = tokio::select! {
                 event = events.next() => event,
                 () = self.incoming.ended(&mut self.read) => return Err(End::Client),
+                () = told_to(&mut self.stop) => None,
             };
-            match event {
-                Some(event) => self.send(reply::event(&event)).await?,
-                None => {
-                    let stopping = Failure::new(ErrorKind::Cancelled, "the daemon is stopping");
-                    return self.send(reply::failure(&stopping)).await;
-                }
-            }
+            let Some(event) = event else {
+                let stopping = Failure::new(ErrorKind::Cancelled, "the daemon is stopping");
+                return self.send(reply::failure(&stopping)).await;
+            };
+            self.send(reply::event(&event)).await?;
         }
     }
 

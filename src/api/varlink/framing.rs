@@ -89,7 +89,7 @@ impl Incoming {
 
     /// Receives something, or learns that the stream has ended.
     async fn fill<R: AsyncRead + Unpin>(&mut self, stream: &mut R) -> Result<(), FramingError> {
-        if self.buffer.len() > MESSAGE_BYTES_MAX {
+        if self.buffer.len() >= MESSAGE_BYTES_MAX {
             return Err(FramingError::TooLong);
         }
         if self.buffer.len() == self.buffer.capacity() {
@@ -102,7 +102,7 @@ impl Incoming {
 
     /// Makes place, twice as much as before: what is not free comes from the budget.
     fn grow(&mut self) -> Result<(), FramingError> {
-        let bytes = (self.buffer.capacity() * 2).clamp(4096, MESSAGE_BYTES_MAX + 1);
+        let bytes = (self.buffer.capacity() * 2).clamp(4096, MESSAGE_BYTES_MAX);
         if bytes > FREE_BYTES {
             // The old reservation counts until the new one is there, as does the old memory.
             let reserved = self.budget.take(self.uid, bytes).ok_or(FramingError::NoMemory)?;
@@ -172,7 +172,7 @@ mod tests {
         let mut endless = tokio::io::repeat(b'x');
         let error = incoming.next(&mut endless).await.err();
         assert!(matches!(error, Some(FramingError::TooLong)), "{error:?}");
-        assert!(incoming.buffer.capacity() <= MESSAGE_BYTES_MAX + 1);
+        assert!(incoming.buffer.capacity() <= MESSAGE_BYTES_MAX);
     }
 
     #[tokio::test(start_paused = true)]

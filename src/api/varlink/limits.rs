@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::api::budget::Limits;
 
-/// Longest message taken. A document of 16 MiB fits, escaped.
+/// Longest message taken, with its zero byte. A document of 16 MiB fits, escaped.
 pub(super) const MESSAGE_BYTES_MAX: usize = 32 << 20;
 /// All long messages in memory together, in each direction: so much for root, so much for others.
 pub(super) const BUDGET_BYTES: usize = 64 << 20;

@@ -62,7 +62,7 @@ impl Server {
                 () = told_to(&mut stop) => break,
             };
             match accepted {
-                Ok((stream, _)) => self.admit(stream, &mut clients).await,
+                Ok((stream, _)) => self.admit(stream, &mut clients, &stop).await,
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
                     sleep(ACCEPT_REST).await;
@@ -78,7 +78,12 @@ impl Server {
         let _ = timeout(STOP_MAX, all).await;
     }
 
-    async fn admit(&self, mut stream: UnixStream, clients: &mut JoinSet<()>) {
+    async fn admit(
+        &self,
+        mut stream: UnixStream,
+        clients: &mut JoinSet<()>,
+        stop: &watch::Receiver<bool>,
+    ) {
         let Ok(peer) = stream.peer_cred() else {
             return;
         };
@@ -90,9 +95,9 @@ impl Server {
         };
         let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok());
         let caller = Caller::of_socket(peer.uid(), pid);
-        let shared = self.shared.clone();
+        let (shared, stop) = (self.shared.clone(), stop.clone());
         clients.spawn(async move {
-            serve(stream, caller, shared).await;
+            serve(stream, caller, shared, stop).await;
             drop(place);
         });
     }
