@@ -2,8 +2,10 @@
 
 mod arguments;
 mod log;
+mod run;
 mod running;
 
 pub use arguments::{Arguments, BackendName};
 pub use log::start_log;
+pub use run::run;
 pub use running::{DaemonError, Running, Socket};

@@ -13,7 +13,9 @@ use tracing::{error, info, warn};
 
 use crate::api::{Service, dbus, varlink};
 use crate::auth::Gate;
+use crate::backend::Failure;
 use crate::engine::{self, Handle, Setup};
+use crate::kernel::mirror::MirrorError;
 
 /// Why the daemon does not run.
 #[derive(Debug, Error)]
@@ -26,6 +28,14 @@ pub enum DaemonError {
     Listen { path: PathBuf, source: io::Error },
     #[error("the socket passed by systemd cannot be used")]
     Passed(#[source] io::Error),
+    #[error("cannot make an event loop")]
+    Runtime(#[source] io::Error),
+    #[error("cannot listen to signals")]
+    Signals(#[source] io::Error),
+    #[error("the network of the kernel cannot be followed")]
+    Mirror(#[source] MirrorError),
+    #[error("the backend cannot be used")]
+    Backend(#[source] Failure),
     #[error("{0} ended, though nobody told it to")]
     Ended(&'static str),
 }

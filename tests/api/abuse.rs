@@ -50,7 +50,8 @@ async fn a_thousand_calls_at_once_on_the_bus_are_answered_or_refused() {
     let parameters = json!({ "document": CHANGE, "options": { "wait": true } });
     let calls = (0..1000).map(|n| clients[n % 10].ask("Submit", &parameters));
     let all = futures_util::future::join_all(calls).await;
-    let busy = all.iter().filter(|answer| matches!(answer, Err((name, _)) if name.ends_with(".Busy"))).count();
+    let busy =
+        all.iter().filter(|answer| matches!(answer, Err((name, _)) if name.ends_with(".Busy"))).count();
     let queued = all.iter().filter(|answer| answer.is_ok()).count();
     assert_eq!(queued + busy, 1000, "{:?}", all.iter().find(|answer| answer.is_err()));
     assert!(queued > 0 && queued <= 64, "{queued}");
@@ -210,7 +211,8 @@ async fn a_reader_that_never_reads_is_cut_off_and_blocks_nobody() {
 
 async fn tied(daemon: &Daemon, mut client: Varlink) {
     let options = json!({ "commit": false, "cancel_on_disconnect": true });
-    let applied = client.ask("Apply", json!({ "document": CHANGE, "options": options })).await.expect("applied");
+    let applied =
+        client.ask("Apply", json!({ "document": CHANGE, "options": options })).await.expect("applied");
     assert_eq!(applied["transaction"]["stage"], "awaiting-commit");
     let id = applied["transaction"]["id"].as_u64().expect("a number");
     drop(client);
@@ -227,7 +229,8 @@ async fn a_client_that_vanishes_takes_what_it_tied_to_itself() {
     // And nothing else.
     let mut client = daemon.client().await;
     let options = json!({ "commit": false });
-    let applied = client.ask("Apply", json!({ "document": CHANGE, "options": options })).await.expect("applied");
+    let applied =
+        client.ask("Apply", json!({ "document": CHANGE, "options": options })).await.expect("applied");
     drop(client);
     is_served(&daemon).await;
     let log = daemon.ask("Log", json!({ "id": applied["transaction"]["id"] })).await.expect("it is known");
@@ -239,7 +242,8 @@ async fn a_client_that_leaves_the_bus_takes_what_it_tied_to_itself() {
     let daemon = Daemon::start().await;
     let client = BusClient(daemon.bus.connect().await);
     let options = json!({ "commit": false, "cancel_on_disconnect": true });
-    let applied = client.ask("Apply", &json!({ "document": CHANGE, "options": options })).await.expect("applied");
+    let applied =
+        client.ask("Apply", &json!({ "document": CHANGE, "options": options })).await.expect("applied");
     let id = applied["transaction"]["id"].as_u64().expect("a number");
     client.0.close().await.expect("closed");
     daemon.reaches(id, "rolled-back").await;

@@ -27,7 +27,7 @@ async fn objects(bus: &BusClient) -> Json {
 /// The signals of the daemon.
 async fn signals(bus: &BusClient) -> MessageStream {
     let rule = MatchRule::builder().msg_type(zbus::message::Type::Signal).sender(NAME).build();
-    let stream = MessageStream::for_match_rule(rule.expect("a rule"), &bus.0, Some(1000));
+    let stream = MessageStream::for_match_rule(rule.expect("a rule"), &bus.0, std::num::NonZero::new(1000));
     soon(stream).await.expect("signals can be had")
 }
 

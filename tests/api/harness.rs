@@ -1,9 +1,9 @@
 //! A daemon with its own bus and socket in a temporary folder, and clients for both.
 
 use std::collections::HashMap;
+use std::io::{BufRead, BufReader as StdBufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::io::{BufRead, BufReader as StdBufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,10 +113,9 @@ impl Bus {
 /// A daemon on a simulated network.
 pub struct Daemon {
     pub running: Running,
-    pub network: Arc<FakeBackend>,
     pub socket: PathBuf,
     pub bus: Bus,
-    pub dir: TempDir,
+    _dir: TempDir,
 }
 
 impl Daemon {
@@ -133,11 +132,11 @@ impl Daemon {
         let (state, _) = document.state().expect("it is a state");
         let network = Arc::new(prepare(FakeBackend::new(state)));
         let state_dir = dir.path().join("state");
-        let setup = Setup::on_host(network.clone(), "a test", &state_dir).expect("a new folder");
+        let setup = Setup::on_host(network, "a test", &state_dir).expect("a new folder");
         let socket = dir.path().join("run/io.nmstate.Daemon");
         let start = Running::start(setup, Some(&bus.address), Socket::Path(socket.clone()));
         let running = soon(start).await.expect("the daemon starts");
-        Self { running, network, socket, bus, dir }
+        Self { running, socket, bus, _dir: dir }
     }
 
     pub async fn client(&self) -> Varlink {
@@ -269,9 +268,7 @@ impl BusClient {
         let call = self.0.call_method(Some(NAME), "/io/nmstate/Daemon", Some(NAME), method, body);
         match soon(call).await {
             Ok(reply) => Ok(reply),
-            Err(zbus::Error::MethodError(name, text, _)) => {
-                Err((name.to_string(), text.unwrap_or_default()))
-            }
+            Err(zbus::Error::MethodError(name, text, _)) => Err((name.to_string(), text.unwrap_or_default())),
             Err(error) => panic!("{method}: {error}"),
         }
     }

@@ -64,14 +64,8 @@ async fn ask(service: &Service, method: Method) -> Result<(), String> {
     }
 }
 
-const CHANGING: [Method; 6] = [
-    Method::Apply,
-    Method::Submit,
-    Method::Cancel,
-    Method::Commit,
-    Method::Rollback,
-    Method::Extend,
-];
+const CHANGING: [Method; 6] =
+    [Method::Apply, Method::Submit, Method::Cancel, Method::Commit, Method::Rollback, Method::Extend];
 
 #[tokio::test]
 async fn without_polkit_others_may_look_and_nothing_of_theirs_is_queued() {
@@ -142,6 +136,9 @@ async fn the_kernel_vouches_for_the_peer() {
     let stream = tokio::net::UnixStream::from_std(stream).expect("a socket");
     let mut client = crate::harness::Varlink { stream: tokio::io::BufReader::new(stream) };
     let applied = client.ask("Apply", json!({ "document": CHANGE })).await;
-    assert_eq!(applied.as_ref().err().map(|(name, _)| name.as_str()), other.then_some("io.nmstate.Daemon.PermissionError"));
+    assert_eq!(
+        applied.as_ref().err().map(|(name, _)| name.as_str()),
+        other.then_some("io.nmstate.Daemon.PermissionError")
+    );
     client.ask("Show", json!({})).await.expect("everybody may look");
 }

@@ -9,9 +9,10 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use zbus::connection::Builder;
+use zbus::fdo::{self, RequestNameFlags};
 use zbus::message::Type;
 use zbus::object_server::SignalEmitter;
-use zbus::{Connection, MatchRule, MessageStream, fdo};
+use zbus::{Connection, MatchRule, MessageStream};
 
 use super::daemon::{BUS, BUS_PATH, CALLS, Daemon, Tied};
 use super::objects::Objects;
@@ -66,7 +67,9 @@ impl Server {
         let server = bus.object_server();
         server.at(PATH, daemon).await.map_err(ServerError::Serve)?;
         server.at(PATH, fdo::ObjectManager).await.map_err(ServerError::Serve)?;
-        bus.request_name(NAME).await.map_err(|error| match error {
+        // Two daemons on one host would fight: the name is not taken from another, nor given away.
+        let alone = RequestNameFlags::DO_NOT_QUEUE;
+        bus.request_name_with_flags(NAME, alone).await.map_err(|error| match error {
             zbus::Error::NameTaken => ServerError::NameTaken,
             error => ServerError::Serve(error),
         })?;

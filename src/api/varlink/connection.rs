@@ -66,12 +66,7 @@ enum End {
 }
 
 /// Serves a client until it goes away or breaks a limit.
-pub(super) async fn serve(
-    stream: UnixStream,
-    caller: Caller,
-    shared: Shared,
-    stop: watch::Receiver<bool>,
-) {
+pub(super) async fn serve(stream: UnixStream, caller: Caller, shared: Shared, stop: watch::Receiver<bool>) {
     let (read, write) = stream.into_split();
     let incoming = Incoming::new(caller.uid, shared.incoming.clone());
     let mut connection = Connection { caller, shared, stop, read, write, incoming, tied: Vec::new() };

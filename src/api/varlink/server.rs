@@ -78,12 +78,7 @@ impl Server {
         let _ = timeout(STOP_MAX, all).await;
     }
 
-    async fn admit(
-        &self,
-        mut stream: UnixStream,
-        clients: &mut JoinSet<()>,
-        stop: &watch::Receiver<bool>,
-    ) {
+    async fn admit(&self, mut stream: UnixStream, clients: &mut JoinSet<()>, stop: &watch::Receiver<bool>) {
         let Ok(peer) = stream.peer_cred() else {
             return;
         };
