@@ -152,7 +152,8 @@ async fn round(first: Option<State>, wanted: State) -> Outcome {
             Some(odd) => Outcome::Failed(format!("refused as {}: {odd}", odd.kind)),
         };
     }
-    let snapshot = lab.backend.snapshot().await.expect("a snapshot is taken");
+    let mut snapshot = lab.backend.snapshot().await.expect("a snapshot is taken");
+    snapshot.touched.extend(&plan);
     let applied = lab.apply(&plan).await.map_err(|failure| format!("{failure}\n{}", lab.log()));
     if applied.is_ok() {
         match lab.plan(&wanted) {

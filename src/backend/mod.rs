@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use tokio::sync::watch;
 
 pub use crate::plan::Capabilities;
-use crate::plan::Plan;
+use crate::plan::{Plan, Touched};
 use crate::state::{ErrorKind, Problem, State};
 
 /// A boxed future, so that a backend can be chosen at run time.
@@ -55,6 +55,15 @@ pub struct Snapshot {
     pub state: State,
     /// What only the backend understands.
     pub private: Json,
+    /// What the transaction changes: a rollback leaves everything else as it is.
+    pub touched: Touched,
+}
+
+impl Snapshot {
+    /// The state to go back to from `current`.
+    pub fn way_back(&self, current: &State) -> State {
+        self.touched.way_back(&self.state, current)
+    }
 }
 
 /// How far an execution is: step `n` of `of`, on which interface, doing what.

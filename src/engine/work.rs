@@ -121,10 +121,11 @@ impl Worker {
         base: Arc<State>,
     ) -> Result<(Before, Planned), Vec<Problem>> {
         let snapshot = bounded("the snapshot", SNAPSHOT_MAX, self.backend.snapshot()).await;
-        let Snapshot { state, private } = snapshot.map_err(|problem| vec![problem])?;
+        let Snapshot { state, private, mut touched } = snapshot.map_err(|problem| vec![problem])?;
         let state = Arc::new(state);
         let planned = self.plan(desired, options, base, Some(state.clone())).await?;
-        Ok((Before { state: Arc::unwrap_or_clone(state), private }, planned))
+        touched.extend(&planned.plan);
+        Ok((Before { state: Arc::unwrap_or_clone(state), private, touched }, planned))
     }
 
     async fn execute(&self, plan: &Plan) -> Result<(), Problem> {
@@ -166,22 +167,23 @@ impl Worker {
 
     /// The one way back, whatever went wrong.
     async fn restore(&self, before: &Before, verify: bool) -> Result<Restored, Problem> {
-        let snapshot = Snapshot { state: before.state.clone(), private: before.private.clone() };
+        let Before { state, private, touched } = before.clone();
+        let snapshot = Snapshot { state, private, touched };
         let progress = |step| self.report(step);
         bounded("the rollback", RESTORE_MAX, self.backend.restore(&snapshot, &progress)).await?;
         if !verify {
             return Ok(Restored { items: Vec::new() });
         }
         bounded("looking at the network", SYNC_MAX, self.backend.sync()).await?;
-        let before = Arc::new(snapshot.state);
+        let snapshot = Arc::new(snapshot);
         let end = Instant::now() + SETTLE_MAX;
         let mut revision = self.backend.revision();
         loop {
             revision.borrow_and_update();
-            let (backend, before) = (self.backend.clone(), before.clone());
+            let (backend, snapshot) = (self.backend.clone(), snapshot.clone());
             let items = offload(self.threads, move || {
                 let after = backend.observe().map_err(problem)?.state;
-                let differences = verify::same(&before, &after);
+                let differences = verify::same(&snapshot.way_back(&after), &after);
                 Ok(differences.iter().map(ToString::to_string).collect::<Vec<_>>())
             })
             .await?;

@@ -27,6 +27,7 @@ pub mod routes;
 pub mod rules;
 mod sequence;
 pub mod text;
+mod touched;
 mod validate;
 
 pub use change::{
@@ -41,3 +42,4 @@ pub use planner::plan;
 pub use relations::FALLBACK_TUNNELS;
 pub use restore::restore;
 pub use revert::{difference, revert};
+pub use touched::Touched;

@@ -200,6 +200,31 @@ pub fn add_port(interface: &mut Interface, name: &str) {
     }
 }
 
+/// Adds a port to a controller as it is in `from`, its settings included.
+pub fn adopt_port(interface: &mut Interface, from: &Interface, name: &str) {
+    add_port(interface, name);
+    if let (Some(bond), Some(source)) = (&mut interface.bond, &from.bond) {
+        let config = source.ports_config.iter().flatten().find(|port| port.name == name);
+        bond.ports_config.get_or_insert_default().extend(config.cloned());
+    }
+    let (Some(bridge), Some(source)) = (interface.bridge.as_deref_mut(), from.bridge.as_deref()) else {
+        return;
+    };
+    match (bridge, source) {
+        (Bridge::Linux(bridge), Bridge::Linux(source)) => {
+            let port = source.port.iter().flatten().find(|port| port.name == name);
+            let place = bridge.port.iter_mut().flatten().find(|port| port.name == name);
+            place.zip(port).into_iter().for_each(|(place, port)| place.clone_from(port));
+        }
+        (Bridge::Ovs(bridge), Bridge::Ovs(source)) => {
+            let port = source.port.iter().flatten().find(|port| port.name == name);
+            let place = bridge.port.iter_mut().flatten().find(|port| port.name == name);
+            place.zip(port).into_iter().for_each(|(place, port)| place.clone_from(port));
+        }
+        (Bridge::Linux(_), Bridge::Ovs(_)) | (Bridge::Ovs(_), Bridge::Linux(_)) => {}
+    }
+}
+
 /// A bridge port that only has a name.
 pub fn linux_port(name: &str) -> LinuxBridgePort {
     LinuxBridgePort {

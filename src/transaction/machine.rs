@@ -594,6 +594,7 @@ impl Machine {
         if let Some(then) = &planned.then {
             checkpoint.then = then.clone();
         }
+        Arc::make_mut(&mut checkpoint.before).touched.extend(&planned.plan);
         live.verify = options.verify;
         live.timeout = Duration::from_secs(options.timeout_s.into());
         live.cancel_on_disconnect |= options.cancel_on_disconnect;

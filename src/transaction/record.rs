@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::codec::{Unreadable, decode, encode};
+use crate::plan::Touched;
 use crate::state::{Document, State};
 use crate::wire::{Owner, TransactionId};
 
@@ -17,6 +18,8 @@ pub struct Before {
     pub state: State,
     /// What only the backend understands.
     pub private: Json,
+    /// What the transaction changes.
+    pub touched: Touched,
 }
 
 /// How far a recorded transaction had come.
@@ -64,6 +67,7 @@ struct StoredRecord {
     backend: String,
     before: Json,
     private: Json,
+    touched: Touched,
     then: Json,
     diff: String,
     warnings: Vec<String>,
@@ -84,6 +88,7 @@ impl Record {
             backend: self.backend.clone(),
             before: state_to_json(&self.before.state),
             private: self.before.private.clone(),
+            touched: self.before.touched.clone(),
             then: state_to_json(&self.then),
             diff: self.diff.clone(),
             warnings: self.warnings.clone(),
@@ -105,6 +110,7 @@ impl Record {
             before: Arc::new(Before {
                 state: state_from_json("before", &stored.before)?,
                 private: stored.private,
+                touched: stored.touched,
             }),
             then: Arc::new(state_from_json("then", &stored.then)?),
             diff: stored.diff,
@@ -208,7 +214,11 @@ mod tests {
             deadline: Duration::from_millis(60_500),
             deadline_wall: 1_700_000_060,
             backend: "fake".into(),
-            before: Arc::new(Before { state: before, private: json!({"a": [1, 2]}) }),
+            before: Arc::new(Before {
+                state: before,
+                private: json!({"a": [1, 2]}),
+                touched: Touched::default(),
+            }),
             then: Arc::new(State::empty()),
             diff: "+ macsec0".into(),
             warnings: vec!["w".into()],

@@ -229,7 +229,11 @@ impl Backend for FakeBackend {
         Box::pin(async {
             self.act(Point::Snapshot, |_| {}).await?;
             let network = self.network();
-            Ok(Snapshot { state: network.now.clone(), private: to_private(network.persisted.as_ref()) })
+            Ok(Snapshot {
+                state: network.now.clone(),
+                private: to_private(network.persisted.as_ref()),
+                touched: plan::Touched::default(),
+            })
         })
     }
 
@@ -243,7 +247,8 @@ impl Backend for FakeBackend {
 
     fn restore<'a>(&'a self, snapshot: &'a Snapshot, progress: Progress<'a>) -> Doing<'a, ()> {
         Box::pin(async move {
-            let plan = plan::restore(&snapshot.state, &self.state());
+            let now = self.state();
+            let plan = plan::restore(&snapshot.way_back(&now), &now);
             self.run(&plan.changes, Point::Undo, progress).await?;
             self.act(Point::Undo, |fake| fake.network().persisted = from_private(&snapshot.private)).await
         })

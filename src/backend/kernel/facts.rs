@@ -61,9 +61,10 @@ impl Facts {
         })
     }
 
-    /// What leads from `now` to these, on links that are there in both.
-    pub(super) fn differences(&self, now: &Self) -> Vec<Op> {
-        let both = self.links.iter().filter_map(|(name, was)| Some((name, was, now.links.get(name)?)));
+    /// What leads from `now` to these, on links that are there in both and may be changed.
+    pub(super) fn differences(&self, now: &Self, may_change: impl Fn(&str) -> bool) -> Vec<Op> {
+        let ours = self.links.iter().filter(|(name, _)| may_change(name));
+        let both = ours.filter_map(|(name, was)| Some((name, was, now.links.get(name)?)));
         let mut ops = Vec::new();
         for (name, was, is) in both {
             let link = name.clone();

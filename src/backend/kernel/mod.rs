@@ -90,9 +90,10 @@ impl KernelBackend {
     ) -> Result<(), Failure> {
         self.settled().await?;
         let plan = self.way_back(snapshot, facts);
+        let reaches = snapshot.touched.reaches(&snapshot.state, &self.state());
         let done = self.carry_out(&plan, progress).await;
         // As much as possible, whatever failed before.
-        let ops = facts.differences(&Facts::take(&self.mirror.image(), &self.files)?);
+        let ops = facts.differences(&Facts::take(&self.mirror.image(), &self.files)?, reaches);
         let facts_done = execute(&ops, &self.files, progress).await;
         let files_done = facts.restore_files(&self.files);
         self.settled().await?;
@@ -101,7 +102,7 @@ impl KernelBackend {
 
     fn way_back(&self, snapshot: &Snapshot, facts: &Facts) -> Plan {
         let now = self.state();
-        plan::restore(&facts.goal(&snapshot.state, &now), &now)
+        plan::restore(&facts.goal(&snapshot.way_back(&now), &now), &now)
     }
 }
 
@@ -144,7 +145,7 @@ impl Backend for KernelBackend {
         Box::pin(async {
             self.settled().await?;
             let facts = Facts::take(&self.mirror.image(), &self.files)?;
-            Ok(Snapshot { state: self.state(), private: facts.to_json() })
+            Ok(Snapshot { state: self.state(), private: facts.to_json(), touched: plan::Touched::default() })
         })
     }
 
