@@ -4,7 +4,7 @@
 //! that differ only in their hop become one route with several; the IPv6 stack joins and parts
 //! hops by itself (Documentation/networking/ip-sysctl.rst, net/ipv6/ip6_fib.c).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -94,6 +94,14 @@ impl RouteSpec {
         self.hops.first().map(|hop| hop.link.as_str())
     }
 
+    fn key(&self) -> Key {
+        (self.destination, self.table, self.metric)
+    }
+
+    fn has_gateway(&self) -> bool {
+        self.hops.iter().any(|hop| hop.gateway.is_some())
+    }
+
     /// Whether two routes are one but for their hops.
     fn is_sibling(&self, other: &Self) -> bool {
         let Self { destination, table, metric, kind, hops: _, source, metrics } = other;
@@ -102,33 +110,51 @@ impl RouteSpec {
     }
 }
 
-/// The document's entries as routes of the kernel, in order of first mention.
-fn gather<'a>(
-    routes: impl Iterator<Item = &'a Route>,
-    vrf_table: impl Fn(&str) -> Option<u32>,
-) -> Vec<RouteSpec> {
-    let mut specs: Vec<RouteSpec> = Vec::new();
-    let mut by_key: std::collections::BTreeMap<(Net, u32, u32), Vec<usize>> = Default::default();
-    for spec in routes.filter_map(|route| RouteSpec::of(route, &vrf_table)) {
-        let key = (spec.destination, spec.table, spec.metric);
-        let rivals = by_key.entry(key).or_default();
-        let sibling = rivals
-            .iter()
-            .copied()
-            .find(|index| !spec.is_v6() && spec.kind.is_none() && specs[*index].is_sibling(&spec));
-        match sibling {
-            Some(index) => {
-                let hops = &mut specs[index].hops;
-                hops.extend(spec.hops.into_iter().filter(|hop| !hops.contains(hop)).collect::<Vec<_>>());
+/// What routes compete by: destination, table, metric.
+type Key = (Net, u32, u32);
+
+/// Routes of the kernel by key, each key's in order of first mention.
+#[derive(Default)]
+struct Table(BTreeMap<Key, Vec<RouteSpec>>);
+
+impl Table {
+    /// IPv4 entries that differ only in their hop become one route.
+    fn add(&mut self, spec: RouteSpec) {
+        let rivals = self.0.entry(spec.key()).or_default();
+        let joins = !spec.is_v6() && spec.kind.is_none();
+        match rivals.iter().position(|rival| joins && rival.is_sibling(&spec)) {
+            Some(place) => {
+                let hops = &mut rivals[place].hops;
+                for hop in spec.hops {
+                    if !hops.contains(&hop) {
+                        hops.push(hop);
+                    }
+                }
                 hops.sort();
             }
-            None => {
-                rivals.push(specs.len());
-                specs.push(spec);
-            }
+            None if rivals.contains(&spec) => {}
+            None => rivals.push(spec),
         }
     }
-    specs
+
+    fn has(&self, spec: &RouteSpec) -> bool {
+        self.0.get(&spec.key()).is_some_and(|rivals| rivals.contains(spec))
+    }
+
+    /// Whether the route is there, alone or with other hops.
+    fn covers(&self, spec: &RouteSpec) -> bool {
+        let is_part = |rival: &RouteSpec| {
+            rival.is_sibling(spec) && spec.hops.iter().all(|hop| rival.hops.contains(hop))
+        };
+        self.0.get(&spec.key()).is_some_and(|rivals| rivals.iter().any(is_part))
+    }
+
+    /// Routes without a gateway first: those with one lead over them.
+    fn into_routes(self) -> impl Iterator<Item = RouteSpec> {
+        let (direct, via): (Vec<_>, Vec<_>) =
+            self.0.into_values().flatten().partition(|spec| !spec.has_gateway());
+        direct.into_iter().chain(via)
+    }
 }
 
 /// What leads from the routes that are there to those that shall be: removals, then additions.
@@ -147,17 +173,39 @@ impl RouteOps {
         lost: &BTreeSet<String>,
         vrf_table: impl Fn(&str) -> Option<u32>,
     ) -> Self {
-        let kept = present.iter().filter(|route| !removed.contains(route));
-        let wanted = gather(kept.chain(added.iter().copied()), &vrf_table);
-        let unseen = removed.iter().copied().filter(|route| !present.contains(route));
-        let there = gather(present.iter().chain(unseen), &vrf_table);
-        let goes = |spec: &&RouteSpec| !wanted.contains(spec);
-        let comes =
-            |spec: &&RouteSpec| !there.contains(spec) || spec.hops.iter().any(|hop| lost.contains(&hop.link));
-        Self {
-            remove: there.iter().filter(goes).flat_map(removals).collect(),
-            add: wanted.iter().filter(comes).cloned().map(Op::AddRoute).collect(),
+        let of = |route: &Route| RouteSpec::of(route, &vrf_table);
+        let specs =
+            |list: &[&Route]| -> Vec<RouteSpec> { list.iter().filter_map(|route| of(route)).collect() };
+        let (goes, comes) = (specs(removed), specs(added));
+        // Only what competes with a change, or is lost, is looked at any further.
+        let keys: BTreeSet<Key> = goes.iter().chain(&comes).map(RouteSpec::key).collect();
+        let gone: BTreeMap<Key, Vec<&RouteSpec>> = goes.iter().fold(BTreeMap::new(), |mut gone, spec| {
+            gone.entry(spec.key()).or_insert_with(Vec::new).push(spec);
+            gone
+        });
+        let is_gone = |spec: &RouteSpec| gone.get(&spec.key()).is_some_and(|list| list.contains(&spec));
+        let is_lost = |spec: &RouteSpec| spec.hops.iter().any(|hop| lost.contains(&hop.link));
+        let (mut there, mut wanted) = (Table::default(), Table::default());
+        for spec in present.iter().filter_map(of) {
+            // All hops of a lost route are needed to say it again.
+            if keys.contains(&spec.key()) || !lost.is_empty() {
+                there.add(spec.clone());
+                if !is_gone(&spec) {
+                    wanted.add(spec);
+                }
+            }
         }
+        // What went meanwhile is removed all the same.
+        for spec in &goes {
+            if !there.covers(spec) {
+                there.add(spec.clone());
+            }
+        }
+        comes.into_iter().for_each(|spec| wanted.add(spec));
+        let remove = there.0.values().flatten().filter(|spec| !wanted.has(spec)).flat_map(removals).collect();
+        let add = wanted.into_routes().filter(|spec| !there.has(spec) || is_lost(spec));
+        let add = add.map(Op::AddRoute).collect();
+        Self { remove, add }
     }
 }
 
