@@ -1,10 +1,9 @@
 //! The daemon.
 
-use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
-use nmstated::daemon::{Arguments, DaemonError, Socket, run, start_log};
+use nmstated::daemon::{Arguments, DaemonError, Socket, chain, run, start_log};
 use tracing::error;
 
 fn main() -> ExitCode {
@@ -23,15 +22,4 @@ fn start(arguments: Arguments) -> Result<(), DaemonError> {
     let socket = Socket::passed_or(&arguments.varlink_socket)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(DaemonError::Runtime)?.block_on(run(arguments, socket))
-}
-
-/// An error and what caused it, on one line.
-fn chain(error: &dyn Error) -> String {
-    let mut out = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        out += &format!(": {error}");
-        source = error.source();
-    }
-    out
 }

@@ -1,6 +1,7 @@
 //! Where log lines go.
 
 use std::env;
+use std::error::Error;
 use std::io::IsTerminal;
 
 use nix::sys::stat::fstat;
@@ -27,4 +28,19 @@ fn is_journal() -> bool {
         return false;
     };
     fstat(std::io::stderr()).is_ok_and(|file| stream == format!("{}:{}", file.st_dev, file.st_ino))
+}
+
+/// An error and what caused it, on one line.
+pub fn chain(error: &dyn Error) -> String {
+    let mut out = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        // Some libraries print their source themselves.
+        let cause = error.to_string();
+        if !out.ends_with(&cause) {
+            out += &format!(": {cause}");
+        }
+        source = error.source();
+    }
+    out
 }

@@ -6,6 +6,6 @@ mod run;
 mod running;
 
 pub use arguments::{Arguments, BackendName};
-pub use log::start_log;
+pub use log::{chain, start_log};
 pub use run::run;
 pub use running::{DaemonError, Running, Socket};

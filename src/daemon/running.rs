@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 
+use super::chain;
 use crate::api::{Service, dbus, varlink};
 use crate::auth::Gate;
 use crate::backend::Failure;
@@ -140,7 +141,7 @@ impl Running {
         while let Some(ended) = self.servers.join_next().await {
             match ended {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => warn!(%error, "a server ended badly"),
+                Ok(Err(error)) => warn!(error = chain(&error), "a server ended badly"),
                 Err(error) => error!(%error, "a server ended badly"),
             }
         }
@@ -153,8 +154,9 @@ async fn connect(bus: Option<&str>) -> Result<Option<zbus::Connection>, DaemonEr
     match bus {
         Some("none") => Ok(None),
         Some(bus) => Ok(Some(dbus::connect(bus).await?)),
-        None => {
-            Ok(dbus::connect("system").await.inspect_err(|error| warn!(%error, "D-Bus is not served")).ok())
-        }
+        None => Ok(dbus::connect("system")
+            .await
+            .inspect_err(|error| warn!(error = chain(error), "D-Bus is not served"))
+            .ok()),
     }
 }

@@ -166,6 +166,38 @@ async fn an_error_says_where_in_the_text() {
 }
 
 #[tokio::test]
+async fn secrets_are_hidden_unless_asked_for() {
+    let daemon = Daemon::start().await;
+    let bus = BusClient(daemon.bus.connect().await);
+    let secret = json!({ "interfaces": [{
+        "name": "eth0", "type": "ethernet",
+        "802.1x": { "identity": "me", "eap-methods": ["md5"], "private-key-password": "hunter2" },
+    }] });
+    let applied = daemon.ask("Apply", json!({ "state": secret, "options": { "commit": false } })).await;
+    let mut answers = vec![applied.expect("applied")];
+    for method in ["Show", "List", "GetStatus"] {
+        answers.push(daemon.ask(method, json!({})).await.expect("an answer"));
+        answers.push(bus.ask(method, &json!({})).await.expect("an answer"));
+    }
+    let back = json!({ "document": "interfaces: [{name: eth0, type: ethernet, 802.1x: {identity: you}}]" });
+    answers.push(daemon.ask("GenerateRevert", back.clone()).await.expect("a document"));
+    answers.push(daemon.ask("Plan", back).await.expect("a plan"));
+    answers.push(daemon.ask("Commit", json!({})).await.expect("committed"));
+    answers.push(daemon.ask("History", json!({})).await.expect("a list"));
+    for answer in answers {
+        assert!(!answer.to_string().contains("hunter2"), "{answer}");
+    }
+    let asked = json!({ "options": { "show_secrets": true } });
+    let shown = [
+        daemon.ask("Show", asked.clone()).await.expect("a state"),
+        bus.ask("Show", &asked).await.expect("a state"),
+    ];
+    for shown in shown {
+        assert!(shown.to_string().contains("hunter2"), "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn apply_with_more_tells_every_step() {
     let daemon = Daemon::start().await;
     let mut client = daemon.client().await;
