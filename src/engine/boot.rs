@@ -8,10 +8,12 @@ use tracing::warn;
 use super::{ApplyOptions, Handle, Refusal, Reply, Request};
 use crate::plan;
 use crate::state::{Document, Problem, Segment};
-use crate::wire::{Owner, TransactionInfo};
+use crate::wire::{Owner, Stage, TransactionInfo};
 
 /// Attempts to leave out what cannot be brought back.
 const ATTEMPTS_MAX: usize = 8;
+/// Attempts to apply what is left.
+const APPLIES_MAX: u32 = 3;
 /// The lists whose entries can be left out, one by one.
 const LISTS: [&[&str]; 3] = [&["interfaces"], &["routes", "config"], &["route-rules", "config"]];
 
@@ -26,10 +28,17 @@ impl Handle {
         let mut committed = (*self.committed().await?).clone();
         committed.reveal_secrets();
         let committed = self.possible(json!(committed)).await?;
-        let ended = match committed.as_object().is_none_or(|keys| keys.is_empty()) {
-            true => None,
-            false => Some(self.apply_committed(&committed).await?),
-        };
+        let mut ended = None;
+        if committed.as_object().is_some_and(|keys| !keys.is_empty()) {
+            let last = self.apply_committed(&committed).await?;
+            if !is_good(&last) {
+                // The next daemon of this boot tries again.
+                let why = last.error.as_ref().map(|error| error.message.as_str()).unwrap_or_default();
+                self.board.alert(format!("what is committed could not be brought back at boot: {why}"));
+                return Ok(Some(last));
+            }
+            ended = Some(last);
+        }
         self.board.seen().boot = Some(self.boot_id.to_string());
         if let Err(problem) = self.store.write_boot(self.boot_id.to_string()).await {
             warn!("{}", problem.message);
@@ -52,15 +61,27 @@ impl Handle {
         Ok(committed)
     }
 
+    /// Applies it, again if it fails: what fails early in a boot may succeed a little later.
     async fn apply_committed(&self, committed: &Json) -> Result<TransactionInfo, Refusal> {
-        let owner = Owner { uid: 0, pid: None, via: "nmstated".into() };
-        let document = Document::from_json(committed);
-        let options = ApplyOptions { wait: true, ..ApplyOptions::default() };
-        match self.call(owner, Request::Submit { document, options }).await? {
-            Reply::Transaction(info) => self.ended(info.id).await,
-            other => unreachable!("a submission is answered with a transaction, not {other:?}"),
+        let mut attempt = 1;
+        loop {
+            let owner = Owner { uid: 0, pid: None, via: "nmstated".into() };
+            let document = Document::from_json(committed);
+            let options = ApplyOptions { wait: true, ..ApplyOptions::default() };
+            let last = match self.call(owner, Request::Submit { document, options }).await? {
+                Reply::Transaction(info) => self.ended(info.id).await?,
+                other => unreachable!("a submission is answered with a transaction, not {other:?}"),
+            };
+            if is_good(&last) || attempt == APPLIES_MAX {
+                return Ok(last);
+            }
+            attempt += 1;
         }
     }
+}
+
+fn is_good(ended: &TransactionInfo) -> bool {
+    matches!(ended.stage, Stage::Committed | Stage::Unchanged)
 }
 
 /// Removes the list entries that the problems name. False: they name none.

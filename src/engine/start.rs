@@ -69,7 +69,7 @@ impl Setup {
 }
 
 /// Recovers what an earlier daemon left, then serves: no request is answered before. The task
-/// ends after [`Handle::stop`].
+/// ends after [`Handle::stop`]; dropping this future while it recovers is as killing the daemon.
 pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
     let Setup { backend, backend_reason, disk, clock, boot_id, threads } = setup;
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
@@ -99,8 +99,10 @@ pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
         tickets: Tickets::default(),
     };
     let task = tokio::spawn(actor.run(recovered));
+    let abandoned = AbortOnDrop(Some(task));
     // The sender is dropped, never used.
     let _ = is_recovered.await;
+    let task = abandoned.keep();
     let reader = Reader::new(backend.clone(), threads);
     let handle = Handle {
         commands,
@@ -113,4 +115,21 @@ pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
         clock,
     };
     (handle, task)
+}
+
+/// Ends the task of a start that nobody waits for any more.
+struct AbortOnDrop(Option<JoinHandle<()>>);
+
+impl AbortOnDrop {
+    fn keep(mut self) -> JoinHandle<()> {
+        self.0.take().expect("it is taken once")
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
 }

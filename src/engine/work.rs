@@ -58,7 +58,12 @@ impl Worker {
     pub(super) async fn run(&self, work: Work) -> Outcome {
         match work {
             Work::Plan { desired, options, base } => {
-                Outcome::Planned(self.plan(desired, options, base, None).await)
+                // Whoever changed the network just now expects that to be seen.
+                let seen = bounded("looking at the network", SYNC_MAX, self.backend.sync()).await;
+                Outcome::Planned(match seen {
+                    Ok(()) => self.plan(desired, options, base, None).await,
+                    Err(problem) => Err(vec![problem]),
+                })
             }
             Work::Snapshot { desired, options, base } => {
                 Outcome::Snapshot(self.snapshot(desired, options, base).await)

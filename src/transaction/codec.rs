@@ -60,11 +60,29 @@ pub fn decode(format: &str, bytes: &[u8]) -> Result<Json, Unreadable> {
     serde_json::from_str(content).map_err(|error| Unreadable::Content(error.to_string()))
 }
 
-/// CRC-32 as in IEEE 802.3.
+/// CRC-32 as in IEEE 802.3, a byte at a time.
 fn crc32(bytes: &[u8]) -> u32 {
+    const TABLE: [u32; 256] = table();
     !bytes.iter().fold(!0, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
+        let [low, ..] = crc.to_le_bytes();
+        (crc >> 8) ^ TABLE[usize::from(low ^ byte)]
     })
+}
+
+const fn table() -> [u32; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg());
+            bit += 1;
+        }
+        table[byte] = crc;
+        byte += 1;
+    }
+    table
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use nmstated::system::Disk;
 
-use crate::world::{Dice, Site, Verdict, World};
+use crate::world::{Dice, Verdict, World};
 
 pub struct FakeDisk {
     world: Arc<World>,
@@ -94,7 +94,7 @@ impl FakeDisk {
         name: &str,
         effect: impl FnOnce(&mut Inner, &Verdict) -> io::Result<T>,
     ) -> io::Result<T> {
-        let verdict = self.world.at(Site::Disk(what), name);
+        let verdict = self.world.at_disk(what, name);
         let failed = || io::Error::other(format!("simulated fault: {what} {name}"));
         let mut inner = self.inner.lock().expect("no test panics with it");
         match verdict {

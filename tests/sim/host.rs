@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nmstated::backend::fake::FakeBackend;
+use nmstated::backend::fake::{FakeBackend, Fault, Faults, Point};
 use nmstated::engine::{ApplyOptions, Handle, Refusal, Reply, Request, Setup, start};
 use nmstated::state::{Document, ErrorKind, State};
+use nmstated::transaction::{Committed, Phase, Record};
 use nmstated::wire::{Owner, Stage, TransactionId, TransactionInfo};
 use serde_json::{Value as Json, json};
 use tokio::task::JoinHandle;
@@ -67,14 +68,10 @@ pub fn no_commit() -> ApplyOptions {
 impl Host {
     pub fn new() -> Self {
         let world = World::new();
-        let backend = FakeBackend::with_faults(at_boot(), world.clone()).step_time(Duration::from_millis(10));
-        Self {
-            disk: Arc::new(FakeDisk::new(world.clone())),
-            clock: Arc::new(FakeClock::new()),
-            backend: Arc::new(backend),
-            world,
-            boots: 1,
-        }
+        let disk = Arc::new(FakeDisk::new(world.clone()));
+        let faults = Arc::new(Watch { world: world.clone(), disk: disk.clone() });
+        let backend = FakeBackend::with_faults(at_boot(), faults).step_time(Duration::from_millis(10));
+        Self { disk, clock: Arc::new(FakeClock::new()), backend: Arc::new(backend), world, boots: 1 }
     }
 
     pub async fn start(&self) -> Daemon {
@@ -94,12 +91,17 @@ impl Host {
     pub fn reboot(&mut self, dice: &mut Dice) {
         self.disk.lose_power(dice);
         self.boots += 1;
-        let network = at_boot();
-        self.backend.edit(|state| *state = network);
+        self.backend.reset(at_boot());
     }
 
     pub fn network(&self) -> State {
         self.backend.state()
+    }
+
+    /// The last transaction that is committed on the medium.
+    pub fn last_committed(&self) -> TransactionId {
+        let committed = self.disk.durable("committed");
+        committed.map_or(0, |bytes| Committed::from_bytes(&bytes).expect("what is durable is whole").last)
     }
 
     /// The files of a transaction that is open.
@@ -108,16 +110,40 @@ impl Host {
     }
 }
 
+/// Sees that no effect comes before its intent is on the medium (S2).
+struct Watch {
+    world: Arc<World>,
+    disk: Arc<FakeDisk>,
+}
+
+impl Faults for Watch {
+    fn at(&self, point: Point) -> Option<Fault> {
+        if point == Point::Step && self.world.crash().is_none() {
+            let record = self.disk.durable("checkpoint").expect("a change is recorded before it begins");
+            let record = Record::from_bytes(&record).expect("what is durable is whole");
+            assert_eq!(record.phase, Phase::Applying, "what is being changed does not await commit");
+        }
+        self.world.at(point)
+    }
+}
+
 pub struct Daemon {
     pub handle: Handle,
     pub task: JoinHandle<()>,
 }
 
+/// A daemon that a crash takes away in the middle of something.
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 impl Daemon {
     /// SIGKILL.
-    pub async fn kill(self) {
+    pub async fn kill(mut self) {
         self.task.abort();
-        let _ = self.task.await;
+        let _ = (&mut self.task).await;
     }
 
     pub async fn submit(

@@ -4,4 +4,5 @@
 mod disk;
 mod host;
 mod promises;
+mod sweep;
 mod world;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use nmstated::backend::fake::{Fault, Faults, Point};
+use nmstated::backend::fake::{Fault, Point};
 use nmstated::system::Clock;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -157,7 +157,8 @@ impl World {
         trouble
     }
 
-    pub fn at(&self, site: Site, name: &str) -> Verdict {
+    pub fn at_disk(&self, what: &'static str, name: &str) -> Verdict {
+        let site = Site::Disk(what);
         if self.crash().is_some() {
             return Verdict::Before;
         }
@@ -178,8 +179,8 @@ impl World {
     }
 }
 
-impl Faults for World {
-    fn at(&self, point: Point) -> Option<Fault> {
+impl World {
+    pub fn at(&self, point: Point) -> Option<Fault> {
         if self.crash().is_some() {
             return Some(Fault::Hang);
         }

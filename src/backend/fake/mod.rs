@@ -127,6 +127,12 @@ impl FakeBackend {
         self.revision.send_modify(|revision| *revision += 1);
     }
 
+    /// The machine was restarted: the network is this one now.
+    pub fn reset(&self, state: State) {
+        *self.network() = Network { former: state.clone(), now: state, persisted: None };
+        self.revision.send_modify(|revision| *revision += 1);
+    }
+
     fn network(&self) -> MutexGuard<'_, Network> {
         // Plain data: a test that panicked has not left it half written.
         self.network.lock().unwrap_or_else(PoisonError::into_inner)
