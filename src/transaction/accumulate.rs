@@ -7,19 +7,18 @@ use crate::state::{
     DnsResolver, Interface, InterfaceState, Part, Route, RouteRule, RouteRules, Routes, State,
 };
 
-/// `committed` with `desired` over it: what it mentions wins, what it makes absent goes. `plan`
+/// `committed` with the document `wish` over it: what it mentions wins, what it makes absent goes. `plan`
 /// is how it was carried out: what that removed goes too.
-pub fn accumulate(committed: &State, desired: &State, plan: &Plan) -> State {
-    let mut desired = desired.clone();
+pub fn accumulate(committed: &State, wish: &State, plan: &Plan) -> State {
+    let mut desired = wish.clone();
     desired.drop_read_only();
-    let removed: BTreeSet<&str> = plan
-        .changes
-        .iter()
-        .filter_map(|change| match change {
-            Change::Interface(change) if change.action == Action::Remove => Some(change.name.as_str()),
-            _ => None,
-        })
-        .collect();
+    let removed = plan.changes.iter().filter_map(|change| match change {
+        Change::Interface(change) if change.action == Action::Remove => Some(change.name.as_str()),
+        _ => None,
+    });
+    // What is absent already needs no change, but may be committed.
+    let absent = wish.interfaces().iter().filter(|interface| interface.state == Some(InterfaceState::Absent));
+    let removed: BTreeSet<&str> = removed.chain(absent.map(|interface| interface.name.as_str())).collect();
     let interfaces = interfaces(committed, &desired, &removed);
     let routes = routes(committed, &desired, &removed);
     let rules = rules(committed, &desired);

@@ -5,4 +5,5 @@ mod disk;
 mod host;
 mod promises;
 mod sweep;
+mod walk;
 mod world;

@@ -201,7 +201,7 @@ impl Case {
 }
 
 /// A daemon that has recovered, brought back what is committed, and has nothing open any more.
-async fn settled(host: &Host) -> Daemon {
+pub async fn settled(host: &Host) -> Daemon {
     let daemon = host.start().await;
     // Refused while the disk cannot be read; then the next daemon does it.
     let _ = daemon.handle.reapply_at_boot().await;
@@ -220,7 +220,7 @@ fn schedule(host: &Host, fault: Option<(u64, Trouble)>) {
     host.world.schedule(move |n, _| fault.filter(|(at, _)| *at == n).map(|(_, trouble)| trouble));
 }
 
-fn block_on<T>(run: impl Future<Output = T>) -> T {
+pub fn block_on<T>(run: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(run)
 }
