@@ -219,7 +219,7 @@ mod tests {
                 private: json!({"a": [1, 2]}),
                 touched: Touched::default(),
             }),
-            then: Arc::new(State::empty()),
+            then: Arc::new(state(json!({"interfaces": []}))),
             diff: "+ macsec0".into(),
             warnings: vec!["w".into()],
         };
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn ids_and_committed_survive_the_disk() {
         assert_eq!(read_ids(&write_ids(17)), Ok(17));
-        let committed = Committed { last: 9, state: Arc::new(state(json!({"hostname": {"config": "h"}}))) };
+        let committed = Committed { last: 9, state: Arc::new(state(json!({"hostname": {"config": "h"}, "interfaces": []}))) };
         assert_eq!(Committed::from_bytes(&committed.to_bytes()), Ok(committed));
     }
 }
