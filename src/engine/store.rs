@@ -202,9 +202,10 @@ fn load(disk: &dyn Disk) -> io::Result<Loaded> {
             (CHECKPOINT, bytes_of(&checkpoint, Record::to_bytes)),
             (ROLLBACK, bytes_of(&rollback, Record::to_bytes)),
         ] {
-            match bytes.map(|bytes| replace(disk, name, &bytes)) {
-                Some(Err(Failed { error, is_certain: false })) => return Err(error),
-                Some(Ok(()) | Err(Failed { is_certain: true, .. })) | None => {}
+            if let Some(Err(Failed { error, is_certain: false })) =
+                bytes.map(|bytes| replace(disk, name, &bytes))
+            {
+                return Err(error);
             }
         }
     }

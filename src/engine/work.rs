@@ -124,7 +124,7 @@ impl Worker {
         desired: Arc<Desired>,
         options: plan::Options,
         base: Arc<State>,
-    ) -> Result<(Before, Planned), Vec<Problem>> {
+    ) -> Result<(Arc<Before>, Planned), Vec<Problem>> {
         let snapshot = bounded("the snapshot", SNAPSHOT_MAX, self.backend.snapshot()).await;
         let Snapshot { state, private, mut touched } = snapshot.map_err(|problem| vec![problem])?;
         let state = Arc::new(state);

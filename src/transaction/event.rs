@@ -179,7 +179,7 @@ pub enum Work {
 #[derive(Debug)]
 pub enum Outcome {
     Planned(Result<Planned, Vec<Problem>>),
-    Snapshot(Result<(Before, Planned), Vec<Problem>>),
+    Snapshot(Result<(Arc<Before>, Planned), Vec<Problem>>),
     Written(Result<(), Problem>),
     Executed(Result<(), Problem>),
     /// Warnings, or what is not as asked.

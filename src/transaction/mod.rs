@@ -10,6 +10,7 @@ mod queue;
 mod record;
 mod recover;
 mod report;
+mod steps;
 
 pub use accumulate::accumulate;
 pub use codec::{Unreadable, decode, encode};
