@@ -105,6 +105,7 @@ pub trait Backend: Send + Sync {
     /// Makes the new state survive a reboot. `committed` is all that was ever committed, merged.
     fn persist<'a>(&'a self, committed: &'a State) -> Doing<'a, ()>;
 
-    /// Returns to the snapshot from whatever is there now. Safe to repeat.
+    /// Returns to the snapshot from whatever is there now, also in what [`Backend::persist`] kept
+    /// since. Safe to repeat.
     fn restore<'a>(&'a self, snapshot: &'a Snapshot, progress: Progress<'a>) -> Doing<'a, ()>;
 }

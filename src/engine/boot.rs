@@ -8,6 +8,7 @@ use tracing::warn;
 use super::{ApplyOptions, Handle, Refusal, Reply, Request};
 use crate::plan;
 use crate::state::{Document, Problem, Segment};
+use crate::transaction::Committed;
 use crate::wire::{Owner, Stage, TransactionInfo};
 
 /// Attempts to leave out what cannot be brought back.
@@ -27,9 +28,10 @@ impl Handle {
         }
         let mut committed = (*self.committed().await?).clone();
         committed.reveal_secrets();
-        let committed = self.possible(json!(committed)).await?;
+        let is_nothing = committed == *Committed::nothing().state;
         let mut ended = None;
-        if committed.as_object().is_some_and(|keys| !keys.is_empty()) {
+        if !is_nothing {
+            let committed = self.possible(json!(committed)).await?;
             let last = self.apply_committed(&committed).await?;
             if !is_good(&last) {
                 // The next daemon of this boot tries again.

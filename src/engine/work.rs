@@ -130,7 +130,8 @@ impl Worker {
         let state = Arc::new(state);
         let planned = self.plan(desired, options, base, Some(state.clone())).await?;
         touched.extend(&planned.plan);
-        Ok((Before { state: Arc::unwrap_or_clone(state), private, touched }, planned))
+        let state = Arc::unwrap_or_clone(state);
+        Ok((Arc::new(Before { state, private, touched }), planned))
     }
 
     async fn execute(&self, plan: &Plan) -> Result<(), Problem> {

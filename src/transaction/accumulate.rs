@@ -1,14 +1,15 @@
 //! All that was ever committed, as one document: what a boot brings back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::plan::{self, Action, Change, Plan};
+use crate::plan::routes::Index;
+use crate::plan::{self, Action, Change, Key, Plan};
 use crate::state::{
     DnsResolver, Interface, InterfaceState, Part, Route, RouteRule, RouteRules, Routes, State,
 };
 
-/// `committed` with the document `wish` over it: what it mentions wins, what it makes absent goes. `plan`
-/// is how it was carried out: what that removed goes too.
+/// `committed` with the document `wish` over it: what it mentions wins, what it makes absent goes.
+/// `plan` is how it was carried out: what that removed goes too. Linear but for the rules.
 pub fn accumulate(committed: &State, wish: &State, plan: &Plan) -> State {
     let mut desired = wish.clone();
     desired.drop_read_only();
@@ -25,7 +26,7 @@ pub fn accumulate(committed: &State, wish: &State, plan: &Plan) -> State {
     desired.fill_from(committed);
     // A list of configuration is not replaced but completed.
     State {
-        interfaces,
+        interfaces: Some(interfaces),
         routes: routes.map(|config| Routes { running: None, config: Some(config) }),
         route_rules: rules.map(|config| RouteRules { config: Some(config) }),
         dns_resolver: desired.dns_resolver.map(|dns| DnsResolver { running: None, ..dns }),
@@ -33,52 +34,48 @@ pub fn accumulate(committed: &State, wish: &State, plan: &Plan) -> State {
     }
 }
 
-fn interfaces(committed: &State, desired: &State, removed: &BTreeSet<&str>) -> Option<Vec<Interface>> {
-    let is_same = |a: &Interface, b: &Interface| {
-        let userspace = |i: &Interface| i.kind.as_ref().is_some_and(|kind| kind.is_userspace());
-        a.name == b.name && userspace(a) == userspace(b)
-    };
-    let mut all: Vec<Interface> = committed
+fn interfaces(committed: &State, desired: &State, removed: &BTreeSet<&str>) -> Vec<Interface> {
+    let mut all: BTreeMap<Key, Interface> = committed
         .interfaces()
         .iter()
         .filter(|interface| !removed.contains(interface.name.as_str()))
-        .cloned()
+        .map(|interface| (Key::of(interface), interface.clone()))
         .collect();
     for interface in desired.interfaces() {
-        let place = all.iter().position(|known| is_same(known, interface));
-        match (interface.state, place) {
-            (Some(InterfaceState::Ignore | InterfaceState::Unknown), _)
-            | (Some(InterfaceState::Absent), None) => {}
-            (Some(InterfaceState::Absent), Some(place)) => drop(all.remove(place)),
-            (_, Some(place)) => {
+        let key = Key::of(interface);
+        match interface.state {
+            Some(InterfaceState::Ignore | InterfaceState::Unknown) => {}
+            Some(InterfaceState::Absent) => drop(all.remove(&key)),
+            Some(InterfaceState::Up | InterfaceState::Down) | None => {
                 let mut merged = interface.clone();
-                let known = &all[place];
-                if merged.kind.is_none() || merged.kind == known.kind {
-                    merged.fill_from(known);
+                if let Some(known) = all.remove(&key)
+                    && (merged.kind.is_none() || merged.kind == known.kind)
+                {
+                    merged.fill_from(&known);
                 }
-                all[place] = merged;
+                // As it reads once printed.
+                merged.state.get_or_insert(InterfaceState::Up);
+                all.insert(key, merged);
             }
-            (_, None) => all.push(interface.clone()),
         }
     }
-    (!all.is_empty()).then_some(all)
+    all.into_values().collect()
 }
 
 fn routes(committed: &State, desired: &State, removed: &BTreeSet<&str>) -> Option<Vec<Route>> {
-    let goes = |route: &Route| {
-        route.next_hop_interface.as_deref().is_some_and(|name| removed.contains(name))
-            || desired
-                .config_routes()
-                .iter()
-                .any(|pattern| pattern.is_absent() && plan::routes::matches(pattern, route))
+    let known = committed.config_routes();
+    let index = Index::new(known.iter());
+    let patterns = desired.config_routes().iter().filter(|pattern| pattern.is_absent());
+    let gone: BTreeSet<usize> = patterns.flat_map(|pattern| index.matching(pattern)).collect();
+    let goes_through = |route: &Route, names: &BTreeSet<&str>| {
+        route.next_hop_interface.as_deref().is_some_and(|name| names.contains(name))
     };
-    let mut all: Vec<Route> =
-        committed.config_routes().iter().filter(|route| !goes(route)).cloned().collect();
-    for route in desired.config_routes().iter().filter(|route| route.state.is_none()) {
-        if !all.contains(route) {
-            all.push(route.clone());
-        }
-    }
+    let stays = |(i, route): &(usize, &Route)| !gone.contains(i) && !goes_through(route, removed);
+    let kept: Vec<&Route> = known.iter().enumerate().filter(stays).map(|(_, route)| route).collect();
+    let index = Index::new(kept.iter().copied());
+    let new = desired.config_routes().iter().filter(|route| route.state.is_none());
+    let new = new.filter(|route| !index.to_destination_of(route).any(|known| known == *route));
+    let all: Vec<Route> = kept.iter().copied().chain(new).cloned().collect();
     (!all.is_empty()).then_some(all)
 }
 
@@ -97,4 +94,46 @@ fn rules(committed: &State, desired: &State) -> Option<Vec<RouteRule>> {
         }
     }
     (!all.is_empty()).then_some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Document;
+    use serde_json::{Value as Json, json};
+
+    fn state(json: Json) -> State {
+        Document::from_json(&json).state().expect("a valid state").0
+    }
+
+    fn plan() -> Plan {
+        Plan { changes: Vec::new(), expected: State::empty(), origins: BTreeMap::new(), warnings: Vec::new() }
+    }
+
+    #[test]
+    fn later_documents_win_key_by_key_and_absent_removes() {
+        let first = state(json!({
+            "interfaces": [{"name": "eth1", "type": "ethernet", "mtu": 9000, "description": "rack"},
+                {"name": "dummy0", "type": "dummy"}],
+            "routes": {"config": [
+                {"destination": "203.0.113.0/24", "next-hop-interface": "dummy0", "next-hop-address": "198.51.100.2"},
+                {"destination": "192.0.2.0/24", "next-hop-interface": "eth1", "next-hop-address": "198.51.100.3"}]},
+            "dns-resolver": {"config": {"server": ["198.51.100.53"]}},
+        }));
+        let second = state(json!({
+            "interfaces": [{"name": "eth1", "type": "ethernet", "mtu": 1500}, {"name": "dummy0", "state": "absent"}],
+            "dns-resolver": {"config": {"search": ["example.com"]}},
+        }));
+        let both = accumulate(&accumulate(&State::empty(), &first, &plan()), &second, &plan());
+        assert_eq!(
+            serde_json::to_value(&both).expect("it prints"),
+            json!({
+                "dns-resolver": {"config": {"server": ["198.51.100.53"], "search": ["example.com"]}},
+                "routes": {"config": [
+                    {"destination": "192.0.2.0/24", "next-hop-interface": "eth1", "next-hop-address": "198.51.100.3"}]},
+                "interfaces": [{"name": "eth1", "description": "rack", "type": "ethernet", "state": "up", "mtu": 1500}],
+            })
+        );
+        assert_eq!(accumulate(&both, &second, &plan()), both, "the same again adds nothing");
+    }
 }

@@ -138,7 +138,9 @@ impl Committed {
 
     /// Nothing was ever committed.
     pub fn nothing() -> Self {
-        Self { last: 0, state: Arc::new(State::empty()) }
+        // As it reads once printed: with a list of interfaces.
+        let state = State { interfaces: Some(Vec::new()), ..State::empty() };
+        Self { last: 0, state: Arc::new(state) }
     }
 
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -229,7 +231,10 @@ mod tests {
     #[test]
     fn ids_and_committed_survive_the_disk() {
         assert_eq!(read_ids(&write_ids(17)), Ok(17));
-        let committed = Committed { last: 9, state: Arc::new(state(json!({"hostname": {"config": "h"}, "interfaces": []}))) };
+        let committed = Committed {
+            last: 9,
+            state: Arc::new(state(json!({"hostname": {"config": "h"}, "interfaces": []}))),
+        };
         assert_eq!(Committed::from_bytes(&committed.to_bytes()), Ok(committed));
     }
 }

@@ -112,6 +112,7 @@ pub struct PlanInfo {
 /// Something that happened. Streams start with the present state, then carry these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "nearly all events are transactions")]
 pub enum Event {
     /// A transaction is new, changed its stage or made a step.
     Transaction { transaction: TransactionInfo },

@@ -46,25 +46,25 @@ fn cases() -> Vec<Case> {
             {"name": "dummy0", "type": "dummy", "state": "absent"}],
         "route-rules": {"config": [{"ip-from": "198.51.100.0/24", "route-table": 200, "priority": 1000}]},
     });
-    let case = |name, way, former: &[Json], documents: &[Json]| Case {
+    let case = |name, way, former: &[&Json], documents: &[&Json]| Case {
         name,
         way,
-        former: former.to_vec(),
-        documents: documents.to_vec(),
+        former: former.iter().copied().cloned().collect(),
+        documents: documents.iter().copied().cloned().collect(),
     };
     let dummy0 = dummy("dummy0", 7);
     let dummy1 = dummy("dummy1", 8);
     vec![
-        case("apply", Way::Apply, &[], &[dummy0.clone()]),
-        case("commit", Way::Commit, &[], &[dummy0.clone()]),
-        case("rollback", Way::Rollback, &[], &[dummy0.clone()]),
-        case("expire", Way::Expire, &[], &[dummy0.clone()]),
-        case("extend", Way::Extend, &[dummy1.clone()], &[dummy0.clone()]),
-        case("join", Way::Join, &[], &[dummy0.clone(), dummy1.clone()]),
-        case("cancel", Way::Cancel, &[dummy0.clone()], &[dummy1]),
-        case("bridge", Way::Apply, &[dummy0.clone()], &[bridge]),
-        case("edit", Way::Apply, &[dummy0.clone()], &[edit]),
-        case("again", Way::Apply, &[dummy0.clone()], &[dummy0]),
+        case("apply", Way::Apply, &[], &[&dummy0]),
+        case("commit", Way::Commit, &[], &[&dummy0]),
+        case("rollback", Way::Rollback, &[], &[&dummy0]),
+        case("expire", Way::Expire, &[], &[&dummy0]),
+        case("extend", Way::Extend, &[&dummy1], &[&dummy0]),
+        case("join", Way::Join, &[], &[&dummy0, &dummy1]),
+        case("cancel", Way::Cancel, &[&dummy0], &[&dummy1]),
+        case("bridge", Way::Apply, &[&dummy0], &[&bridge]),
+        case("edit", Way::Apply, &[&dummy0], &[&edit]),
+        case("again", Way::Apply, &[&dummy0], &[&dummy0]),
     ]
 }
 

@@ -18,7 +18,7 @@ use crate::sweep::{block_on, settled};
 use crate::world::{Crash, Dice, Site, TROUBLES, Trouble};
 
 /// Seeds of a default run.
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 1_500;
 const LIVES: usize = 3;
 const REQUESTS: usize = 12;
 
