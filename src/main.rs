@@ -1,15 +1,28 @@
 //! The daemon.
 
+use std::env;
+use std::ffi::OsString;
+use std::io::{Write, stderr};
 use std::process::ExitCode;
 
-use clap::Parser;
-use nmstated::daemon::{Arguments, DaemonError, Socket, chain, run, start_log};
+use nmstated::daemon::{Arguments, DaemonError, Log, Settings, Socket, chain, run};
 use tracing::error;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    start_log(arguments.log);
-    match start(arguments) {
+    let command_line: Vec<OsString> = env::args_os().collect();
+    let arguments = match Arguments::complete(&command_line) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Nobody reads it if this fails.
+            let _ = writeln!(stderr(), "nmstated: {}", chain(&error));
+            return ExitCode::FAILURE;
+        }
+    };
+    if arguments.check_config.is_some() {
+        return ExitCode::SUCCESS;
+    }
+    let log = Log::start(arguments.settings.log);
+    match start(arguments.settings, command_line, log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{}", chain(&error));
@@ -18,8 +31,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(arguments: Arguments) -> Result<(), DaemonError> {
-    let socket = Socket::passed_or(&arguments.varlink_socket)?;
+fn start(settings: Settings, command_line: Vec<OsString>, log: Log) -> Result<(), DaemonError> {
+    let socket = Socket::passed_or(&settings.varlink_socket)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(DaemonError::Runtime)?.block_on(run(arguments, socket))
+    let read_again = || Arguments::complete(&command_line).map(|arguments| arguments.settings);
+    runtime.map_err(DaemonError::Runtime)?.block_on(run(settings, read_again, log, socket))
 }

@@ -4,28 +4,9 @@ use std::fmt::Write;
 
 use crate::wire::{Event, Stage, StatusInfo, TransactionInfo};
 
-/// The word for a stage, as on the wire.
-pub fn word(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Queued => "queued",
-        Stage::Planning => "planning",
-        Stage::Applying => "applying",
-        Stage::Verifying => "verifying",
-        Stage::Probing => "probing",
-        Stage::AwaitingCommit => "awaiting-commit",
-        Stage::Committing => "committing",
-        Stage::RollingBack => "rolling-back",
-        Stage::Committed => "committed",
-        Stage::Unchanged => "unchanged",
-        Stage::RolledBack => "rolled-back",
-        Stage::Failed => "failed",
-        Stage::Cancelled => "cancelled",
-    }
-}
-
 /// One line: where a transaction is.
 pub fn step(transaction: &TransactionInfo) -> String {
-    let mut line = format!("transaction {}: {}", transaction.id, word(transaction.stage));
+    let mut line = format!("transaction {}: {}", transaction.id, transaction.stage.name());
     if let Some(progress) = &transaction.progress {
         let _ = write!(line, " {}/{}: ", progress.n, progress.of);
         if let Some(interface) = &progress.interface {
@@ -50,7 +31,7 @@ pub fn outcome(transaction: &TransactionInfo) -> String {
                 "transaction {id} awaits commit: it is rolled back{deadline} unless `nmctl commit {id}` keeps it"
             )
         }
-        stage => format!("transaction {id} {}", word(stage).replace('-', " ")),
+        stage => format!("transaction {id} {}", stage.name().replace('-', " ")),
     }
 }
 
@@ -65,7 +46,7 @@ pub fn table(transactions: &[TransactionInfo]) -> String {
             (None, None, None) => String::new(),
         };
         let owner = format!("uid {} ({})", transaction.owner.uid, transaction.owner.via);
-        let stage = word(transaction.stage).to_owned();
+        let stage = transaction.stage.name().to_owned();
         rows.push([transaction.id.to_string(), time(transaction.created), owner, stage, detail]);
     }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
@@ -81,7 +62,7 @@ pub fn table(transactions: &[TransactionInfo]) -> String {
 
 /// Everything about one transaction, without its difference.
 pub fn full(transaction: &TransactionInfo) -> String {
-    let mut text = format!("transaction {}: {}\n", transaction.id, word(transaction.stage));
+    let mut text = format!("transaction {}: {}\n", transaction.id, transaction.stage.name());
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:10} {value}");
     };
@@ -187,7 +168,7 @@ mod tests {
         for n in
             [Stage::Queued, Stage::AwaitingCommit, Stage::RollingBack, Stage::RolledBack, Stage::Cancelled]
         {
-            assert_eq!(serde_json::to_value(n).expect("a stage is a word"), word(n));
+            assert_eq!(serde_json::to_value(n).expect("a stage is a word"), n.name());
         }
     }
 

@@ -1,14 +1,29 @@
-//! The command line.
+//! The command line, and what it shares with the configuration file.
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 use tracing::Level;
 
 /// Makes this host's network match documents in the nmstate schema
 #[derive(Clone, Debug, Parser)]
-#[command(name = "nmstated", version)]
+#[command(name = "nmstated", version, args_override_self = true)]
 pub struct Arguments {
+    #[command(flatten)]
+    pub settings: Settings,
+
+    /// The configuration file [default: /etc/nmstated.conf, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Only check a configuration file [default: that of --config]
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub check_config: Option<Option<PathBuf>>,
+}
+
+/// What may also be written in the configuration file, as `key = value`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
     /// What carries out changes
     #[arg(long, value_enum, default_value = "kernel")]
     pub backend: BackendName,

@@ -6,29 +6,40 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval_at};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use super::{Arguments, BackendName, DaemonError, Running, Socket};
+use super::{BackendName, ConfigError, DaemonError, Log, Running, Settings, Socket, chain};
 use crate::backend::Backend;
 use crate::backend::kernel::KernelBackend;
-use crate::engine::Setup;
+use crate::engine::{Handle, Setup};
 use crate::kernel::mirror;
 
-/// Runs the daemon until a signal tells it to stop.
-pub async fn run(arguments: Arguments, socket: Socket) -> Result<(), DaemonError> {
+/// Ids of messages, as in systemd/nmstated.catalog.
+const RELOADED: &str = "7c37eee172734118b57469087675f9e9";
+const NOT_RELOADED: &str = "1a830f5b4dc249588b7c4d9051a5fe70";
+
+/// Runs the daemon until a signal tells it to stop. `read_again`: the settings as they would be
+/// after a new start.
+pub async fn run(
+    settings: Settings,
+    read_again: impl Fn() -> Result<Settings, ConfigError>,
+    log: Log,
+    socket: Socket,
+) -> Result<(), DaemonError> {
     let mut signals = Signals::listen().map_err(DaemonError::Signals)?;
-    let (backend, mut keeper) = open(arguments.backend).await?;
-    let setup = Setup::on_host(backend, "it was asked for", &arguments.state_dir)?;
-    let mut running = Running::start(setup, arguments.bus.as_deref(), socket).await?;
+    let (backend, mut keeper) = open(settings.backend).await?;
+    let setup = Setup::on_host(backend, "it was asked for", &settings.state_dir)?;
+    let mut running = Running::start(setup, settings.bus.as_deref(), socket).await?;
+    let engine = running.engine();
     tell(&[NotifyState::Ready]);
     let outcome = tokio::select! {
-        () = signals.stop() => Ok(()),
+        () = signals.stop(|| reload(&settings, &read_again, &log)) => Ok(()),
         error = running.failed() => Err(error),
         ended = &mut keeper => Err(match ended {
             Ok(Err(error)) => DaemonError::Mirror(error),
             Ok(Ok(())) | Err(_) => DaemonError::Ended("the mirror of the kernel"),
         }),
-        () = keep_watchdog_quiet() => Err(DaemonError::Ended("the watchdog")),
+        () = keep_watchdog_quiet(engine) => Err(DaemonError::Ended("the watchdog")),
     };
     tell(&[NotifyState::Stopping]);
     running.stop().await;
@@ -50,7 +61,21 @@ async fn open(name: BackendName) -> Result<(Arc<dyn Backend>, Keeper), DaemonErr
     }
 }
 
-/// The signals that mean something. Others keep their meaning, but SIGHUP ends nobody.
+/// Takes over what may change while the daemon runs.
+fn reload(started_with: &Settings, read_again: impl Fn() -> Result<Settings, ConfigError>, log: &Log) {
+    match read_again() {
+        Ok(settings) => {
+            log.set_level(settings.log);
+            let needs_restart = settings != Settings { log: settings.log, ..started_with.clone() };
+            info!(message_id = RELOADED, log = %settings.log, needs_restart, "configuration read again");
+        }
+        Err(error) => {
+            error!(message_id = NOT_RELOADED, error = chain(&error), "the configuration stays as it was");
+        }
+    }
+}
+
+/// The signals that mean something.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -67,19 +92,20 @@ impl Signals {
     }
 
     /// Completes when the daemon shall stop.
-    async fn stop(&mut self) {
+    async fn stop(&mut self, reload: impl Fn()) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return info!(signal = "SIGTERM", "stopping"),
                 _ = self.interrupt.recv() => return info!(signal = "SIGINT", "stopping"),
-                _ = self.hang_up.recv() => info!(signal = "SIGHUP", "there is nothing to read again"),
+                _ = self.hang_up.recv() => reload(),
             }
         }
     }
 }
 
-/// Tells systemd twice in each period that the daemon is alive (sd_watchdog_enabled(3)).
-async fn keep_watchdog_quiet() {
+/// Tells systemd twice in each period that the daemon is alive (sd_watchdog_enabled(3)): that this
+/// loop turns, and that the engine answers.
+async fn keep_watchdog_quiet(engine: Handle) {
     let Some(period) = sd_notify::watchdog_enabled() else {
         return std::future::pending().await;
     };
@@ -87,6 +113,7 @@ async fn keep_watchdog_quiet() {
     let mut ticks = interval_at(Instant::now() + half, half);
     loop {
         ticks.tick().await;
+        engine.ping().await;
         tell(&[NotifyState::Watchdog]);
     }
 }

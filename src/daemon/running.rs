@@ -18,6 +18,9 @@ use crate::backend::Failure;
 use crate::engine::{self, Handle, Setup};
 use crate::kernel::mirror::MirrorError;
 
+/// Id of a message, as in systemd/nmstated.catalog.
+const READY: &str = "98bb52467e224a86aceab4e4bafa5666";
+
 /// Why the daemon does not run.
 #[derive(Debug, Error)]
 pub enum DaemonError {
@@ -89,7 +92,11 @@ impl Running {
             // It keeps nothing itself over a reboot.
             match engine.reapply_at_boot().await {
                 Ok(Some(ended)) => {
-                    info!(txn = ended.id, stage = ?ended.stage, "brought back what is committed")
+                    info!(
+                        transaction = ended.id,
+                        stage = ended.stage.name(),
+                        "brought back what is committed"
+                    )
                 }
                 Ok(None) => {}
                 Err(problems) => warn!(?problems, "what is committed cannot be brought back"),
@@ -114,13 +121,18 @@ impl Running {
             server.run(listener, stopped).await;
             Ok(())
         });
-        info!(backend, "ready");
+        info!(message_id = READY, backend, "ready");
         Ok(Self { engine, engine_task, stop, servers })
     }
 
     /// Another door to the same engine, with its own gate.
     pub fn service(&self, gate: Gate) -> Service {
         Service::new(self.engine.clone(), gate)
+    }
+
+    /// The engine, to see whether it answers.
+    pub fn engine(&self) -> Handle {
+        self.engine.clone()
     }
 
     /// Completes when something has ended that must run.

@@ -27,6 +27,10 @@ const STOP_MAX: Duration = Duration::from_secs(45);
 /// Pause between attempts to read a state directory that cannot be trusted.
 const RELOAD_PAUSE: Duration = Duration::from_secs(5);
 
+/// Ids of messages, as in systemd/nmstated.catalog.
+const STAGE_REACHED: &str = "b5715b1f1158459d8c2f17491012001b";
+const ALERT: &str = "c7aa98e5d4674d2585c9c4a38b573bdc";
+
 type Answer = oneshot::Sender<Result<TransactionInfo, Refusal>>;
 type Doing = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
@@ -220,9 +224,7 @@ impl Actor {
                 Effect::Abort => running.work = None,
                 Effect::Answer(ticket, result) => self.tickets.answer(ticket, result),
                 Effect::Publish(transaction, deadline) => {
-                    let TransactionInfo { id, stage, error, .. } = &transaction;
-                    let error = error.as_ref().map(|error| error.message.as_str());
-                    info!(txn = id, ?stage, error, "transaction");
+                    log(&transaction);
                     self.board.publish(transaction, deadline, self.clock.now());
                 }
                 Effect::Alert(alert) => self.alert(alert),
@@ -253,13 +255,29 @@ impl Actor {
     }
 
     fn alert(&self, alert: String) {
-        error!("{alert}");
+        error!(message_id = ALERT, "{alert}");
         self.board.alert(alert);
     }
 
     fn now(&self) -> Now {
         Now { boot: self.clock.now(), wall: self.clock.wall() }
     }
+}
+
+fn log(transaction: &TransactionInfo) {
+    let TransactionInfo { id, stage, owner, error, .. } = transaction;
+    info!(
+        message_id = STAGE_REACHED,
+        transaction = id,
+        stage = stage.name(),
+        client_uid = owner.uid,
+        client_pid = owner.pid,
+        client_via = owner.via,
+        error_kind = error.as_ref().map(|error| error.kind.as_str()),
+        error = error.as_ref().map(|error| error.message.as_str()),
+        "transaction {id} is {}",
+        stage.name()
+    );
 }
 
 /// A request that only the machine can answer.

@@ -150,6 +150,12 @@ impl Handle {
         answered.await.map_err(|_| stopped())
     }
 
+    /// Completes when the actor has taken a turn, or is gone.
+    pub async fn ping(&self) {
+        // Whatever it says, it has looked into its inbox.
+        let _ = self.committed().await;
+    }
+
     /// Waits for the end of a transaction.
     async fn end(&self, id: TransactionId) -> Result<Reply, Refusal> {
         self.ended(id).await.map(Reply::Transaction)

@@ -28,6 +28,25 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// The word on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Planning => "planning",
+            Self::Applying => "applying",
+            Self::Verifying => "verifying",
+            Self::Probing => "probing",
+            Self::AwaitingCommit => "awaiting-commit",
+            Self::Committing => "committing",
+            Self::RollingBack => "rolling-back",
+            Self::Committed => "committed",
+            Self::Unchanged => "unchanged",
+            Self::RolledBack => "rolled-back",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     pub fn is_end(self) -> bool {
         self >= Self::Committed
     }

@@ -5,7 +5,6 @@
 //! before what does not go over rtnetlink.
 
 use std::collections::BTreeMap;
-use std::io;
 
 use nix::errno::Errno;
 
@@ -163,7 +162,7 @@ impl Executor<'_> {
             Op::Sysctl { link, conf, value } => Files::set_sysctl(link, conf, value),
             Op::Resolver(settings) => self.files.write_resolver(settings),
             Op::HostnameFile(name) => self.files.write_hostname(name),
-            Op::Hostname(name) => nix::unistd::sethostname(name).map_err(io::Error::from),
+            Op::Hostname(name) => Files::set_hostname(name),
             Op::Ethtool { link, setting } => return self.ethtool(op, link, setting).await,
             _ => Ok(()),
         };

@@ -6,6 +6,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+
 use crate::state::DnsSettings;
 
 /// A file system, the host's or a folder of a test.
@@ -88,6 +90,15 @@ impl Files {
     }
 
     /// An empty name removes the file.
+    /// Sets the running host name. sethostname(2) wants CAP_SYS_ADMIN; who has only the right to write
+    /// the kernel's tunable (uts_kern_table, kernel/utsname_sysctl.c) may set it too.
+    pub(super) fn set_hostname(name: &str) -> io::Result<()> {
+        match nix::unistd::sethostname(name) {
+            Err(Errno::EPERM) => fs::write("/proc/sys/kernel/hostname", name),
+            other => other.map_err(io::Error::from),
+        }
+    }
+
     pub(super) fn write_hostname(&self, name: &str) -> io::Result<()> {
         match name {
             "" => match fs::remove_file(self.hostname()) {
