@@ -1,5 +1,6 @@
 # make demo: the product in private namespaces, narrated; nothing stays behind
 # make test: everything that must hold, as CI runs it
+# make test-lab: the service on a whole machine
 # Each works alone on a fresh Debian machine with a Rust toolchain, as root or not.
 
 CARGO ?= cargo
@@ -15,7 +16,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,unshare --map-root-user --)
 # All tests take a few minutes on two cores; a test that hangs must not hang CI.
 LIMIT := timeout --foreground 40m
 
-.PHONY: build demo test lint format install clean setup
+.PHONY: build demo test test-lab lint format install uninstall clean setup
 
 build: setup
 	$(CARGO) build --release --locked
@@ -47,11 +48,16 @@ $(DENY): | setup
 		--root $(TOOLS)/cargo-deny-$(DENY_VERSION) --target-dir $(TOOLS)/build
 	rm -rf $(TOOLS)/build
 
+# The system tests, in a whole machine (tests/lab). Needs root, and 1 GB for the machine's image.
+test-lab: setup
+	tests/lab/test
+
+# packaging/files says what goes where.
 install: build
-	install -Dm755 target/release/nmstated $(DESTDIR)$(PREFIX)/sbin/nmstated
-	install -Dm755 target/release/nmctl $(DESTDIR)$(PREFIX)/bin/nmctl
-	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-	target/release/nmctl completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/nmctl
+	DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) packaging/install install
+
+uninstall:
+	DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) packaging/install uninstall
 
 clean:
 	$(CARGO) clean
