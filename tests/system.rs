@@ -81,7 +81,7 @@ fn a_changed_configuration_is_kept() {
     fs::write(&config, "log = debug\n").expect("writes");
     assert!(there.run("install").contains("kept: "));
     assert!(there.run("uninstall").contains("kept: "));
-    assert_eq!(files(there.dir.path()), [config.clone()]);
+    assert_eq!(files(there.dir.path()), std::slice::from_ref(&config));
     assert_eq!(fs::read_to_string(&config).expect("is there"), "log = debug\n");
 }
 
