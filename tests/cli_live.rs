@@ -62,16 +62,9 @@ impl Daemon {
         ran.out
     }
 
-    /// The whole state, without the timers that run inside of a bridge.
+    /// The whole state.
     fn show(&self) -> String {
-        let is_timer = |line: &&str| {
-            ["gc-timer: ", "hello-timer: "].iter().any(|timer| line.trim_start().starts_with(timer))
-        };
         self.printed(&["show"])
-            .lines()
-            .filter(|line| !is_timer(line))
-            .map(|line| format!("{line}\n"))
-            .collect()
     }
 
     fn log(&self) -> String {

@@ -52,11 +52,6 @@ impl Lab {
     fn shown(&self) -> String {
         let mut state = self.now();
         for interface in state.interfaces.iter_mut().flatten() {
-            if let Some(bridge) = interface.bridge.as_deref_mut().and_then(|bridge| bridge.linux_mut())
-                && let Some(options) = bridge.options.as_deref_mut()
-            {
-                (options.gc_timer, options.hello_timer) = (None, None);
-            }
             // Offloads of a controller follow those of its ports.
             if interface.kind().is_controller() {
                 interface.ethtool = None;

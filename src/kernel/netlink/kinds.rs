@@ -221,10 +221,6 @@ attributes! {
         mcast_igmp_version: u8 = 43,
         mcast_mld_version: u8 = 44,
     }
-    shown {
-        hello_timer: u64 = 16,
-        gc_timer: u64 = 19,
-    }
 }
 
 attributes! {

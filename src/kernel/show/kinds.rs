@@ -197,12 +197,13 @@ fn small_seconds(ticks: Option<u32>) -> Option<u8> {
 
 fn bridge_options(data: &kinds::Bridge) -> LinuxBridgeOptions {
     LinuxBridgeOptions {
-        gc_timer: data.gc_timer,
+        // They run while nothing changes, so no notification tells them.
+        gc_timer: None,
         group_addr: data.group_addr.as_ref().and_then(mac),
         group_forward_mask: data.group_fwd_mask,
         group_fwd_mask: data.group_fwd_mask,
         hash_max: data.mcast_hash_max,
-        hello_timer: data.hello_timer,
+        hello_timer: None,
         mac_ageing_time: seconds(data.ageing_time),
         multicast_last_member_count: data.mcast_last_member_count,
         multicast_last_member_interval: data.mcast_last_member_interval,
