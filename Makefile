@@ -25,9 +25,9 @@ demo: setup
 	$(CARGO) build --locked
 	tests/demo/run target/debug
 
+# The tests build the programs that the demo runs.
 test: lint
 	$(LIMIT) $(AS_ROOT) $(CARGO) test --locked --no-fail-fast
-	$(CARGO) build --locked
 	tests/demo/run target/debug
 
 # What takes least time comes first.
