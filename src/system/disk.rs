@@ -96,8 +96,10 @@ impl Disk for StateDir {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        match fs::remove_file(self.path.join(name)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        let path = self.path.join(name);
+        match fs::remove_file(&path) {
+            // A read-only file system says so before it looks whether there is a file.
+            Err(_) if matches!(path.try_exists(), Ok(false)) => Ok(()),
             other => other,
         }
     }
