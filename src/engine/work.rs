@@ -107,7 +107,7 @@ impl Worker {
             };
             let planned = plan_on(&*backend, &desired.state, &current, &options)
                 .map_err(|problems| desired.document.place(problems))?;
-            let then = accumulate(&base, &desired.state, &planned);
+            let then = accumulate(&base, &plan::resolved(&desired.state, &current), &planned);
             let is_new = !options.memory_only && then != *base;
             Ok(Planned {
                 diff: plan::text::diff(&planned, plan::text::Paint::Plain),

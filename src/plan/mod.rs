@@ -40,6 +40,7 @@ pub use merge::is_static;
 pub use names::{NameMatch, Names};
 pub use planner::plan;
 pub use relations::FALLBACK_TUNNELS;
+pub use resolve::resolved;
 pub use restore::restore;
 pub use revert::{difference, revert};
 pub use touched::Touched;

@@ -60,6 +60,30 @@ pub fn resolve(desired: &State, current: &State, report: &mut Report) -> BTreeMa
     found
 }
 
+/// The document as it can be kept and read again when the interfaces it means are not there: each
+/// entry with its type, and an alternative name replaced. What is found by hardware keeps the name
+/// that it was given, since hardware finds it again.
+pub fn resolved(desired: &State, current: &State) -> State {
+    let index = Index::new(current);
+    let resolve = |(position, entry): (usize, &Interface)| {
+        if entry.state() == InterfaceState::Unknown {
+            return vec![entry.clone()];
+        }
+        let mut report = Report::default();
+        let mut found = index.resolve(entry, &Path::interface(position), &mut report);
+        for interface in &mut found {
+            if matches!(interface.identifier, Some(Identifier::MacAddress | Identifier::PciAddress)) {
+                interface.name.clone_from(&entry.name);
+                interface.profile_name.clone_from(&entry.profile_name);
+            }
+        }
+        if found.is_empty() { vec![entry.clone()] } else { found }
+    };
+    let interfaces =
+        desired.interfaces.as_ref().map(|all| all.iter().enumerate().flat_map(resolve).collect());
+    State { interfaces, ..desired.clone() }
+}
+
 /// The interfaces that are there, by everything they can be found by.
 struct Index<'a> {
     by_name: BTreeMap<&'a str, Vec<&'a Interface>>,
@@ -290,5 +314,45 @@ fn tidy(entry: &mut Interface) {
                 features.insert(name.to_owned(), value);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Document;
+    use serde_json::{Value as Json, json};
+
+    fn state(json: Json) -> State {
+        Document::from_json(&json).state().expect("a valid state").0
+    }
+
+    #[test]
+    fn a_document_to_keep_knows_the_types_and_the_names_of_what_it_means() {
+        let current = state(json!({"interfaces": [
+            {"name": "eth0", "type": "ethernet", "mac-address": "02:00:00:00:00:01",
+                "alt-names": [{"name": "uplink"}]},
+            {"name": "cable0", "type": "veth", "veth": {"peer": "cable1"}},
+            {"name": "cable1", "type": "veth", "veth": {"peer": "cable0"}},
+        ]}));
+        let wish = state(json!({"interfaces": [
+            {"name": "uplink", "mtu": 1400},
+            {"name": "cable0", "mtu": 1400},
+            {"name": "rack", "type": "ethernet", "identifier": "mac-address", "mac-address": "02:00:00:00:00:01"},
+            {"name": "gone", "state": "absent"},
+        ]}));
+        let kept = resolved(&wish, &current);
+        let named = |name: &str| kept.interface(name).unwrap_or_else(|| panic!("no {name} in {kept:?}"));
+        assert_eq!(
+            (named("eth0").kind.as_ref(), named("eth0").mtu),
+            (Some(&InterfaceType::Ethernet), Some(1400))
+        );
+        assert_eq!(
+            (named("cable0").kind.as_ref(), named("cable0").mtu),
+            (Some(&InterfaceType::Veth), Some(1400))
+        );
+        assert_eq!(named("rack").identifier, Some(Identifier::MacAddress));
+        assert!(named("gone").is_absent());
+        assert_eq!(kept.interfaces().len(), 4);
     }
 }

@@ -8,7 +8,7 @@ use crate::state::{
     DnsResolver, Interface, InterfaceState, Part, Route, RouteRule, RouteRules, Routes, State,
 };
 
-/// `committed` with the document `wish` over it: what it mentions wins, what it makes absent goes.
+/// `committed` with the document `wish` over it, its types and names resolved: what it mentions wins, what it makes absent goes.
 /// `plan` is how it was carried out: what that removed goes too. Linear but for the rules.
 pub fn accumulate(committed: &State, wish: &State, plan: &Plan) -> State {
     let mut desired = wish.clone();
