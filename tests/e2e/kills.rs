@@ -198,7 +198,8 @@ fn a_daemon_killed_in_the_commit_window_takes_the_change_up() {
         daemon.restart();
         let taken_up = &daemon.live()[0];
         let left = taken_up["seconds_left"].as_u64().expect("there is a deadline");
-        assert!(taken_up["id"].to_string() == id && left > 500 && left <= 600, "{taken_up}");
+        assert_eq!(taken_up["id"].to_string(), id);
+        assert!(left > 500 && left <= 600, "{taken_up}");
         daemon.printed(&["commit", &id]);
         assert_eq!(daemon.stage(&id), "committed");
         daemon.kill();
