@@ -16,7 +16,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,unshare --map-root-user --)
 # All tests take a few minutes on two cores; a test that hangs must not hang CI.
 LIMIT := timeout --foreground 40m
 
-.PHONY: build demo test test-lab lint format install uninstall clean setup
+.PHONY: build bench demo test test-lab lint format install uninstall clean setup
 
 build: setup
 	$(CARGO) build --release --locked
@@ -53,6 +53,10 @@ $(DENY): | setup
 # The system tests, in a whole machine (tests/lab). Needs root, and 1 GB for the machine's image.
 test-lab: setup
 	tests/lab/test
+
+# What docs/benchmarks.md holds, measured again.
+bench: build
+	tests/bench/run target/release
 
 # packaging/files says what goes where.
 install: build
