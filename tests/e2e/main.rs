@@ -7,5 +7,6 @@ mod clients;
 mod examples;
 mod harness;
 mod kills;
+mod scale;
 mod storage;
 mod transports;
