@@ -183,10 +183,12 @@ fn log(mut daemon: Daemon, id: TransactionId, form: &Form, output: &mut Output) 
 fn monitor(mut daemon: Daemon, json: bool, output: &mut Output) -> Result<(), Failure> {
     daemon.monitor()?;
     loop {
-        let event = daemon.next_event()?;
-        let line = if json { compact(&event) } else { transactions::event(&event) };
-        output.lines(&line)?;
+        while let Some(event) = daemon.arrived_event()? {
+            let line = if json { compact(&event) } else { transactions::event(&event) };
+            output.lines(&line)?;
+        }
         output.flush()?;
+        follow::wait_while_read(&mut daemon, output)?;
     }
 }
 

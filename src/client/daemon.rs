@@ -126,14 +126,15 @@ impl Daemon {
         &self.connection
     }
 
-    /// Starts to watch; what happens comes from [`Daemon::next_event`].
+    /// Starts to watch; what happens comes from [`Daemon::arrived_event`].
     pub fn monitor(&mut self) -> Result<(), Failure> {
         self.call("Monitor", json!({}), true, None)
     }
 
-    pub fn next_event(&mut self) -> Result<Event, Failure> {
-        let reply = self.receive()?;
-        self.field(reply, "event")
+    /// An event that has arrived, without waiting for one.
+    pub fn arrived_event(&mut self) -> Result<Option<Event>, Failure> {
+        let reply = self.connection.received_reply().map_err(|error| self.lost(&error))?;
+        reply.map(|reply| self.field(reply, "event")).transpose()
     }
 
     /// A call answered from memory.

@@ -95,18 +95,35 @@ pub fn to_its_end(
 
 /// Waits until the daemon says something or an interrupt comes.
 fn wait(daemon: &mut Daemon, interrupts: &Interrupts) -> Result<(), Failure> {
-    let readable = {
-        let mut fds = [
-            PollFd::new(daemon.connection().as_fd(), PollFlags::POLLIN),
-            PollFd::new(interrupts.signals.as_fd(), PollFlags::POLLIN),
-        ];
-        match poll(&mut fds, PollTimeout::NONE) {
-            Ok(_) => fds[0].any().unwrap_or(true),
-            Err(Errno::EINTR) => false,
-            Err(error) => return Err(Failure::error(ErrorKind::Bug, format!("poll: {error}"))),
-        }
-    };
+    let [readable, _] = ready([
+        PollFd::new(daemon.connection().as_fd(), PollFlags::POLLIN),
+        PollFd::new(interrupts.signals.as_fd(), PollFlags::POLLIN),
+    ])?;
     if readable { daemon.read_some() } else { Ok(()) }
+}
+
+/// Waits until the daemon says something; an error when nobody reads the output any more, which
+/// otherwise only the next thing to tell would show.
+pub fn wait_while_read(daemon: &mut Daemon, output: &Output) -> Result<(), Failure> {
+    // poll(2): a reader that is gone is reported without being asked for.
+    let [readable, unread] = ready([
+        PollFd::new(daemon.connection().as_fd(), PollFlags::POLLIN),
+        PollFd::new(output.as_fd(), PollFlags::empty()),
+    ])?;
+    match (unread, readable) {
+        (true, _) => Err(Failure::NobodyReads),
+        (false, true) => daemon.read_some(),
+        (false, false) => Ok(()),
+    }
+}
+
+/// Waits for one of two; says which of them have something.
+fn ready(mut fds: [PollFd<'_>; 2]) -> Result<[bool; 2], Failure> {
+    match poll(&mut fds, PollTimeout::NONE) {
+        Ok(_) => Ok(fds.map(|fd| fd.any().unwrap_or(true))),
+        Err(Errno::EINTR) => Ok([false; 2]),
+        Err(error) => Err(Failure::error(ErrorKind::Bug, format!("poll: {error}"))),
+    }
 }
 
 /// The user does not want to wait even for the end of the cancellation.

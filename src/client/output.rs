@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal, Stderr, StdoutLock, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::failure::Failure;
 
@@ -114,6 +115,13 @@ impl Output {
     fn err_text(&mut self, text: &str) {
         let _ = self.err.write_all(text.as_bytes());
         let _ = self.err.flush();
+    }
+}
+
+/// Standard output, to see whether anybody reads it.
+impl AsFd for Output {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.out.get_ref().as_fd()
     }
 }
 

@@ -1,8 +1,11 @@
 //! Several clients, and clients that behave badly (S5 to S8, S10, S14).
 
+use std::io::Read;
+use std::time::Instant;
+
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Changes, Daemon, Monitor, Ran, Raw, in_namespace, ip};
+use crate::harness::{Changes, Daemon, LIMIT, Monitor, Ran, Raw, in_namespace, ip};
 
 fn cable(name: &str, mtu: u16) -> String {
     format!("interfaces: [{{name: {name}, type: veth, state: up, mtu: {mtu}, veth: {{peer: {name}-far}}}}]")
@@ -227,6 +230,25 @@ fn beyond_its_places_the_queue_says_busy_and_is_served_afterwards() {
         assert_eq!(daemon.stage(&accepted[2]), "cancelled");
         assert!(daemon.is_as(&daemon.file("two", &cable("one", 1402))));
         daemon.assert_settled();
+    });
+}
+
+#[test]
+fn a_monitor_whose_reader_has_gone_ends_though_nothing_happens() {
+    in_namespace(|| {
+        let daemon = Daemon::start();
+        let mut monitor = daemon.begin(&["monitor"]);
+        let mut first = [0];
+        monitor.stdout.take().expect("it is piped").read_exact(&mut first).expect("it tells what is there");
+        let end = Instant::now() + LIMIT;
+        let status = loop {
+            if let Some(status) = monitor.try_wait().expect("it is ours") {
+                break status;
+            }
+            assert!(Instant::now() < end, "it waits for the next event");
+            std::thread::yield_now();
+        };
+        assert!(status.success(), "{status}");
     });
 }
 
