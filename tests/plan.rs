@@ -348,7 +348,7 @@ proptest! {
         last in document(),
         override_interfaces in any::<bool>(),
     ) {
-        check(&documents, &last, &Options { override_interfaces, memory_only: !override_interfaces });
+        check(&documents, &last, &Options { override_interfaces, memory_only: !override_interfaces, client: None });
     }
 
     #[test]
@@ -358,6 +358,61 @@ proptest! {
         let plan = plan.unwrap_or_else(|problems| panic!("{problems:?}"));
         prop_assert!(plan.is_empty(), "{:#?}", plan.changes);
         prop_assert!(plan::restore(&now, &now).is_empty());
+    }
+}
+
+/// A network reached through `up0`, of which the generator knows nothing, beside a random one.
+fn with_uplink(mut network: State) -> State {
+    let uplink = state(json!({
+        "interfaces": [
+            {"name": "up0", "type": "ethernet", "state": "up", "mtu": 1500, "ipv6": {"enabled": false},
+             "ipv4": {"enabled": true, "dhcp": false, "address": [{"ip": "198.18.0.2", "prefix-length": 24}]}}],
+        "routes": {"config": [{"destination": "0.0.0.0/0", "next-hop-interface": "up0",
+            "next-hop-address": "198.18.0.1", "metric": 0, "table-id": 254}]},
+    }));
+    network.interfaces.get_or_insert_default().extend(uplink.interfaces().to_vec());
+    let routes = network.config_routes().iter().chain(uplink.config_routes()).cloned().collect();
+    State { routes: Some(Routes { running: None, config: Some(routes) }), ..network }
+}
+
+fn path_touched(network: &State, document: &Json) -> Option<Option<plan::ClientPath>> {
+    let client = plan::Client::read("198.19.0.9", Some("198.18.0.2")).expect("addresses");
+    let plan = plan::plan(&state(document.clone()), network, &kernel(), &Options::default()).ok()?;
+    Some(plan::touched(&plan, network, &client))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_mentions_nothing_of_the_path_of_a_client_does_not_touch_it(
+        documents in proptest::collection::vec(document(), 0..4),
+        last in document(),
+    ) {
+        let network = with_uplink(network(&documents));
+        if let Some(touched) = path_touched(&network, &last) {
+            prop_assert_eq!(touched, None);
+        }
+    }
+
+    #[test]
+    fn what_takes_the_path_of_a_client_away_touches_it(
+        documents in proptest::collection::vec(document(), 0..4),
+        last in document(),
+        how in 0..4usize,
+    ) {
+        let mut last = last;
+        match how {
+            3 => last["routes"]["config"].as_array_mut().expect("a list").push(
+                json!({"state": "absent", "destination": "0.0.0.0/0", "next-hop-interface": "up0"})),
+            how => last["interfaces"].as_array_mut().expect("a list").push(
+                [json!({"name": "up0", "state": "down"}), json!({"name": "up0", "state": "absent"}),
+                    json!({"name": "up0", "ipv4": {"enabled": false}})][how].clone()),
+        }
+        let network = with_uplink(network(&documents));
+        if let Some(touched) = path_touched(&network, &last) {
+            prop_assert!(touched.is_some());
+        }
     }
 }
 

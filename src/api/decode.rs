@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::Method;
-use crate::engine::{ApplyOptions, Refusal, Request, ShowOptions};
+use crate::engine::{ApplyOptions, Client, Refusal, Request, ShowOptions};
 use crate::state::{Document, NODES_MAX, Path, Problem};
 
 /// Longest explanation of what is wrong with the parameters.
@@ -60,6 +60,8 @@ struct SentWith<Options> {
 struct PlanWith {
     override_interfaces: Option<bool>,
     memory_only: Option<bool>,
+    client_address: Option<String>,
+    server_address: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -73,6 +75,8 @@ struct ApplyWith {
     wait: Option<bool>,
     join: Option<u64>,
     cancel_on_disconnect: Option<bool>,
+    client_address: Option<String>,
+    server_address: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -114,8 +118,15 @@ pub(super) fn request(method: Method, call: &[u8]) -> Result<Option<Request>, Re
         }
         Method::Plan => {
             let SentWith { document, state, options } = parameters(call)?;
-            let PlanWith { override_interfaces, memory_only } = options.unwrap_or_default();
-            let with = ApplyWith { override_interfaces, memory_only, ..ApplyWith::default() };
+            let PlanWith { override_interfaces, memory_only, client_address, server_address } =
+                options.unwrap_or_default();
+            let with = ApplyWith {
+                override_interfaces,
+                memory_only,
+                client_address,
+                server_address,
+                ..ApplyWith::default()
+            };
             Request::Plan { document: sent(document, state)?, options: apply_options(with)?.plan }
         }
         Method::Validate => {
@@ -169,6 +180,8 @@ fn apply_options(with: ApplyWith) -> Result<ApplyOptions, Refusal> {
         wait,
         join,
         cancel_on_disconnect,
+        client_address,
+        server_address,
     } = with;
     let mut options = ApplyOptions::default();
     set(&mut options.plan.override_interfaces, override_interfaces);
@@ -180,7 +193,20 @@ fn apply_options(with: ApplyWith) -> Result<ApplyOptions, Refusal> {
     set(&mut options.join, join.map(Some));
     set(&mut options.cancel_on_disconnect, cancel_on_disconnect);
     options.timeout_s = timeout("timeout_s", options.timeout_s)?;
+    options.plan.client = client(client_address, server_address)?;
     Ok(options)
+}
+
+/// Where the client sits, if it says so.
+fn client(address: Option<String>, server: Option<String>) -> Result<Option<Client>, Refusal> {
+    match (address, server) {
+        (Some(address), server) => {
+            let client = Client::read(&address, server.as_deref());
+            client.map(Some).map_err(|what| invalid(format!("client_address, server_address: {what}")))
+        }
+        (None, Some(_)) => Err(invalid("server_address says nothing without client_address")),
+        (None, None) => Ok(None),
+    }
 }
 
 /// What is not given stays as it is by default.
@@ -279,6 +305,22 @@ mod tests {
         assert_eq!(error(Method::Extend, call), "seconds must be from 1 to 86400, not 0");
         assert!(error(Method::Cancel, "{}").contains("missing field `id`"));
         assert!(error(Method::Log, r#"{"parameters": {"id": -1}}"#).contains("-1"));
+    }
+
+    #[test]
+    fn a_client_sits_at_an_ip_address() {
+        let wrong = |options: &str| {
+            error(Method::Plan, &format!(r#"{{"parameters": {{"state": {{}}, "options": {options}}}}}"#))
+        };
+        assert!(
+            wrong(r#"{"client_address": "example.com"}"#).contains(r#"an IP address, not "example.com""#)
+        );
+        assert!(wrong(r#"{"client_address": "192.0.2.1%eth0"}"#).contains("an IP address"));
+        assert!(
+            wrong(r#"{"client_address": "192.0.2.1", "server_address": "2001:db8::1"}"#).contains("family")
+        );
+        assert!(wrong(r#"{"server_address": "192.0.2.1"}"#).contains("without client_address"));
+        assert!(wrong(r#"{"client_address": 5}"#).contains("expected a string"));
     }
 
     #[test]

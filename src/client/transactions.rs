@@ -147,6 +147,7 @@ mod tests {
             unrestored: Vec::new(),
             warnings: Vec::new(),
             diff: String::new(),
+            client_path: None,
         }
     }
 

@@ -17,5 +17,5 @@ mod work;
 
 pub use events::{Events, Follow};
 pub use handle::Handle;
-pub use request::{ApplyOptions, PlanOptions, Refusal, Reply, Request, ShowOptions};
+pub use request::{ApplyOptions, Client, PlanOptions, Refusal, Reply, Request, ShowOptions};
 pub use start::{Setup, StartError, start};

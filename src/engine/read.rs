@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::work::{offload, plan_on, problem};
+use super::work::{Told, offload, plan_on, problem, told};
 use super::{Refusal, Reply, ShowOptions};
 use crate::backend::Backend;
 use crate::plan::{self, Plan};
@@ -46,19 +46,16 @@ impl Reader {
 
     pub(super) async fn plan(&self, document: Document, options: plan::Options) -> Result<Reply, Refusal> {
         self.run(move |backend| {
-            let (plan, warnings) = plan_document(backend, &document, &options)?;
-            Ok(Reply::Plan(PlanInfo {
-                changes: plan::text::json(&plan),
-                diff: plan::text::diff(&plan, plan::text::Paint::Plain),
-                warnings,
-            }))
+            let (plan, current, warnings) = plan_document(backend, &document, &options)?;
+            let Told { diff, client_path } = told(&plan, &current, &options);
+            Ok(Reply::Plan(PlanInfo { changes: plan::text::json(&plan), diff, warnings, client_path }))
         })
         .await
     }
 
     pub(super) async fn validate(&self, document: Document) -> Result<Reply, Refusal> {
         self.run(move |backend| {
-            let (_, warnings) = plan_document(backend, &document, &plan::Options::default())?;
+            let (_, _, warnings) = plan_document(backend, &document, &plan::Options::default())?;
             Ok(Reply::Warnings(warnings))
         })
         .await
@@ -94,17 +91,17 @@ impl Reader {
     }
 }
 
-/// The plan of a document, with all warnings.
+/// The plan of a document, what it was made for, and all warnings.
 fn plan_document(
     backend: &dyn Backend,
     document: &Document,
     options: &plan::Options,
-) -> Result<(Plan, Vec<String>), Refusal> {
+) -> Result<(Plan, State, Vec<String>), Refusal> {
     let (desired, warnings) = document.state()?;
     let current = backend.observe().map_err(|failure| vec![problem(failure)])?.state;
     let plan = plan_on(backend, &desired, &current, options).map_err(|problems| document.place(problems))?;
     let warnings = warnings.iter().map(ToString::to_string).chain(plan.warnings.iter().cloned()).collect();
-    Ok((plan, warnings))
+    Ok((plan, current, warnings))
 }
 
 /// Drops what is leased, learned or in effect but not configured (semantics S5).

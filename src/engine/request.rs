@@ -1,7 +1,7 @@
 //! Every request, from every API, as one value of one enum; every answer likewise.
 
 use crate::plan;
-pub use crate::plan::Options as PlanOptions;
+pub use crate::plan::{Client, Options as PlanOptions};
 use crate::state::{Document, Problem, State};
 pub use crate::transaction::ApplyOptions;
 use crate::wire::{PlanInfo, StatusInfo, TransactionId, TransactionInfo};

@@ -14,7 +14,7 @@ use crate::plan::{self, Plan};
 use crate::state::{ErrorKind, Path, Problem, State};
 use crate::transaction::{Before, Committed, Desired, Outcome, Planned, Restored, Work, accumulate};
 use crate::verify;
-use crate::wire::ProgressInfo;
+use crate::wire::{ClientPath, ProgressInfo};
 
 /// Longest that a backend may take for each of its operations.
 const SNAPSHOT_MAX: Duration = Duration::from_secs(30);
@@ -109,11 +109,8 @@ impl Worker {
                 .map_err(|problems| desired.document.place(problems))?;
             let then = accumulate(&base, &plan::resolved(&desired.state, &current), &planned);
             let is_new = !options.memory_only && then != *base;
-            Ok(Planned {
-                diff: plan::text::diff(&planned, plan::text::Paint::Plain),
-                plan: Arc::new(planned),
-                then: is_new.then(|| Arc::new(then)),
-            })
+            let Told { diff, client_path } = told(&planned, &current, &options);
+            Ok(Planned { diff, client_path, plan: Arc::new(planned), then: is_new.then(|| Arc::new(then)) })
         })
         .await
     }
@@ -223,6 +220,23 @@ pub(super) fn plan_on(
     let plan = plan::plan(desired, current, &backend.capabilities(), options)?;
     let refused = backend.refuse(&plan);
     if refused.is_empty() { Ok(plan) } else { Err(refused) }
+}
+
+/// A plan as its client is told.
+pub(super) struct Told {
+    pub(super) diff: String,
+    pub(super) client_path: Option<ClientPath>,
+}
+
+/// The plan as text, ended by how it touches the path of the client, and that as data.
+pub(super) fn told(plan: &Plan, current: &State, options: &plan::Options) -> Told {
+    let mut diff = plan::text::diff(plan, plan::text::Paint::Plain);
+    let path = options.client.as_ref().and_then(|client| plan::touched(plan, current, client));
+    let client_path = path.map(|path| {
+        diff += &format!("\n{path}");
+        ClientPath { interface: path.interface, reasons: path.reasons }
+    });
+    Told { diff, client_path }
 }
 
 /// Waits for a change of the network, at the latest until then.

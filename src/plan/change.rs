@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use super::Client;
 use crate::state::{DnsSettings, Interface, InterfaceType, Path, Route, RouteRule, State};
 
 /// What a client may ask of planning, beyond the document.
@@ -14,6 +15,8 @@ pub struct Options {
     pub override_interfaces: bool,
     /// Nothing persists: `absent` acts as `down` (semantics P6).
     pub memory_only: bool,
+    /// Where the client sits, to tell it when a change touches the path by which it came in.
+    pub client: Option<Client>,
 }
 
 /// What a backend can do on this host, for planning and for `status`.

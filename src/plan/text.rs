@@ -145,6 +145,11 @@ pub fn rule(rule: &RouteRule) -> String {
     line.0
 }
 
+/// A name as it may be shown: as a JSON string where it is not plainly a word.
+pub fn name(name: &str) -> String {
+    Name(name).to_string()
+}
+
 /// A sentence's end: why something changes; nothing where the document asks for it.
 pub fn reason(reason: &Reason) -> Option<String> {
     match reason {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Before, Record};
 use crate::plan::{self, Plan};
 use crate::state::{Document, Problem, State};
-use crate::wire::{Owner, TransactionId, TransactionInfo};
+use crate::wire::{ClientPath, Owner, TransactionId, TransactionInfo};
 
 /// The time, read by whoever drives the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,8 @@ pub struct ApplyOptions {
     /// Compare the network with the document afterwards.
     pub verify: bool,
     /// Commit by itself after verification; otherwise wait for Commit until the deadline. A
-    /// change that joins another never commits by itself.
+    /// change that joins another never commits by itself, nor does one that touches the path of
+    /// the client that `plan` names.
     pub commit: bool,
     /// Seconds until the rollback of what is not committed, counted from the moment it awaits
     /// commit.
@@ -69,6 +70,8 @@ pub struct Planned {
     pub diff: String,
     /// All that is committed once this is; None if it is the same as before.
     pub then: Option<Arc<State>>,
+    /// How it touches the path by which the client came in: then it must be confirmed.
+    pub client_path: Option<ClientPath>,
 }
 
 /// How a rollback went.

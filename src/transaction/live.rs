@@ -7,7 +7,7 @@ use super::event::{ApplyOptions, Desired, Planned, Ticket};
 use super::record::{Before, Phase, Record};
 use crate::plan;
 use crate::state::State;
-use crate::wire::{ErrorInfo, Owner, Stage, TransactionId, TransactionInfo};
+use crate::wire::{ClientPath, ErrorInfo, Owner, Stage, TransactionId, TransactionInfo};
 
 #[derive(Debug)]
 pub(super) struct Live {
@@ -25,6 +25,8 @@ pub(super) struct Live {
     pub(super) planned: Option<Planned>,
     pub(super) diff: String,
     pub(super) warnings: Vec<String>,
+    /// How it touches the path by which the client came in.
+    pub(super) client_path: Option<ClientPath>,
     /// From the moment its record may be on disk.
     pub(super) checkpoint: Option<Checkpoint>,
     /// What to do when the write under way has ended.
@@ -130,7 +132,14 @@ impl Live {
             unrestored: self.unrestored.clone(),
             warnings: self.warnings.clone(),
             diff: self.diff.clone(),
+            client_path: self.client_path.clone(),
         }
+    }
+
+    /// Whether it commits by itself once it is verified. What touches the path of its client must
+    /// be confirmed: only an answer shows that the path still works.
+    pub(super) fn commits_itself(&self) -> bool {
+        self.commit && self.client_path.is_none()
     }
 
     /// The deadline, while there is one that counts.
@@ -161,6 +170,7 @@ impl Live {
             then: checkpoint.then.clone(),
             diff: self.diff.clone(),
             warnings: self.warnings.clone(),
+            client_path: self.client_path.clone(),
         }
     }
 }

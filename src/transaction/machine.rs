@@ -434,6 +434,7 @@ impl Machine {
             planned: None,
             diff: String::new(),
             warnings: Vec::new(),
+            client_path: None,
             checkpoint: None,
             asked: None,
             join: None,
@@ -539,5 +540,6 @@ pub(super) fn waiting_info(waiting: &Waiting, stage: Stage) -> TransactionInfo {
         unrestored: Vec::new(),
         warnings: Vec::new(),
         diff: String::new(),
+        client_path: None,
     }
 }

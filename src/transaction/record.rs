@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use super::codec::{Unreadable, decode, encode};
 use crate::plan::Touched;
 use crate::state::{Document, State};
-use crate::wire::{Owner, TransactionId};
+use crate::wire::{ClientPath, Owner, TransactionId};
 
 /// What leads back to the network before a transaction.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +51,7 @@ pub struct Record {
     pub then: Arc<State>,
     pub diff: String,
     pub warnings: Vec<String>,
+    pub client_path: Option<ClientPath>,
 }
 
 /// The types on disk are not the ones we think in: a field added to one must be decided for the
@@ -71,6 +72,8 @@ struct StoredRecord {
     then: Json,
     diff: String,
     warnings: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client_path: Option<ClientPath>,
 }
 
 impl Record {
@@ -92,6 +95,7 @@ impl Record {
             then: state_to_json(&self.then),
             diff: self.diff.clone(),
             warnings: self.warnings.clone(),
+            client_path: self.client_path.clone(),
         };
         encode(Self::FORMAT, &json(&stored))
     }
@@ -115,6 +119,7 @@ impl Record {
             then: Arc::new(state_from_json("then", &stored.then)?),
             diff: stored.diff,
             warnings: stored.warnings,
+            client_path: stored.client_path,
         })
     }
 }
@@ -224,6 +229,7 @@ mod tests {
             then: Arc::new(state(json!({"interfaces": []}))),
             diff: "+ macsec0".into(),
             warnings: vec!["w".into()],
+            client_path: Some(ClientPath { interface: "eth1".into(), reasons: vec!["eth1: r".into()] }),
         };
         assert_eq!(Record::from_bytes(&record.to_bytes()), Ok(record));
     }

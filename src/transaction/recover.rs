@@ -133,6 +133,7 @@ fn live(record: Record, phase: Phase, is_same_boot: bool) -> Live {
         then,
         diff,
         warnings,
+        client_path,
     } = record;
     Live {
         id,
@@ -148,6 +149,7 @@ fn live(record: Record, phase: Phase, is_same_boot: bool) -> Live {
         planned: None,
         diff,
         warnings,
+        client_path,
         checkpoint: Some(Checkpoint { before, then, deadline, phase, is_changed: true, is_same_boot }),
         asked: None,
         join: None,

@@ -180,7 +180,7 @@ impl Machine {
     }
 
     fn verified(&mut self, mut live: Live, now: Now) {
-        if live.commit {
+        if live.commits_itself() {
             return self.persist(live);
         }
         let checkpoint = live.checkpoint.as_mut().expect("what is verified has a checkpoint");
@@ -258,6 +258,10 @@ impl Machine {
         live.cancel_on_disconnect |= options.cancel_on_disconnect;
         live.diff = format!("{}\n{}", live.diff, planned.diff).trim().into();
         live.warnings.extend(planned.plan.warnings.iter().cloned());
+        match (&mut live.client_path, planned.client_path.clone()) {
+            (Some(path), Some(more)) => path.reasons.extend(more.reasons),
+            (path, more) => *path = path.take().or(more),
+        }
         live.planned = Some(planned);
         self.answer(ticket, Ok(live.info()));
         if live.has_changes() {
@@ -500,6 +504,7 @@ impl Live {
     fn take_plan(&mut self, planned: Planned) {
         self.diff.clone_from(&planned.diff);
         self.warnings.clone_from(&planned.plan.warnings);
+        self.client_path.clone_from(&planned.client_path);
         self.planned = Some(planned);
     }
 

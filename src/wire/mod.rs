@@ -116,6 +116,18 @@ pub struct TransactionInfo {
     /// The difference as text for people; empty until planned.
     #[serde(default)]
     pub diff: String,
+    /// Present when the client said where it sits, and the change touches the way to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_path: Option<ClientPath>,
+}
+
+/// How a change touches the path by which its client came in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientPath {
+    /// The interface by which packets leave for the client.
+    pub interface: String,
+    /// What happens to the path, in sentences for a person; at least one.
+    pub reasons: Vec<String>,
 }
 
 /// A plan as clients see it.
@@ -126,6 +138,9 @@ pub struct PlanInfo {
     /// The same as text for people.
     pub diff: String,
     pub warnings: Vec<String>,
+    /// Present when the client said where it sits, and the change would touch the way to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_path: Option<ClientPath>,
 }
 
 /// Something that happened. Streams start with the present state, then carry these.

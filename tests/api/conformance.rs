@@ -21,6 +21,10 @@ interfaces:
         ("Show", json!({ "options": { "kernel_only": 5 } })),
         ("Plan", json!({ "document": CHANGE })),
         ("Plan", json!({ "document": CHANGE, "options": { "memory_only": true } })),
+        ("Plan", json!({ "document": CHANGE, "options": near() })),
+        ("Plan", json!({ "document": CHANGE, "options": { "client_address": "203.0.113.9" } })),
+        ("Plan", json!({ "document": CHANGE, "options": { "client_address": "near" } })),
+        ("Apply", json!({ "document": CHANGE, "options": { "server_address": "192.0.2.1" } })),
         ("Plan", json!({ "document": "interfaces: []" })),
         ("Plan", json!({ "document": "interfaces:\n- name: eth0\n  mtu: many\n  mut: 5\n" })),
         ("Plan", json!({ "document": "interfaces: [" })),
@@ -45,6 +49,9 @@ interfaces:
         ("Commit", json!({ "id": 77 })),
         ("Cancel", json!({ "id": 77 })),
         ("Log", json!({ "id": 77 })),
+        ("Apply", json!({ "document": CHANGE, "options": near() })),
+        ("List", json!({})),
+        ("Rollback", json!({})),
         ("Apply", json!({ "document": CHANGE })),
         ("Apply", json!({ "document": CHANGE })),
         (
@@ -53,9 +60,15 @@ interfaces:
         ),
         ("Commit", json!({})),
         ("Log", json!({ "id": 3 })),
+        ("Log", json!({ "id": 4 })),
         ("History", json!({ "limit": 10 })),
         ("Show", json!({})),
     ]
+}
+
+/// A neighbour of `eth0`.
+fn near() -> Json {
+    json!({ "client_address": "192.0.2.77", "server_address": "192.0.2.1" })
 }
 
 /// What differs from client to client and from moment to moment.
@@ -118,6 +131,13 @@ async fn both_transports_give_the_same_answers() {
                 mask(&mut b);
                 stages.extend(a["transaction"]["stage"].as_str().map(|s| format!("{method} {s}")));
                 assert_eq!(a, b, "{about}");
+                for told in ["plan", "transaction"] {
+                    stages.extend(
+                        a[told]["client_path"]["interface"]
+                            .as_str()
+                            .map(|on| format!("{method} touches {on}")),
+                    );
+                }
             }
             (Err((varlink_name, info)), Err((bus_name, text))) => {
                 let kind = info["kind"].as_str().expect("every error has a kind");
@@ -144,6 +164,10 @@ async fn both_transports_give_the_same_answers() {
         "Apply committed",
         "Commit committed",
         "Plan InvalidArgument",
+        "Plan touches eth0",
+        "Apply InvalidArgument",
+        "Apply touches eth0",
+        "Log touches eth0",
         "Show InvalidArgument",
     ] {
         assert!(stages.iter().any(|stage| stage == wanted), "{wanted}: {stages:#?}");

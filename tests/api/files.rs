@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use nmstated::api::{Method, dbus, varlink};
 use nmstated::auth::Action;
 use nmstated::state::ErrorKind;
-use nmstated::wire::{ErrorInfo, Event, Owner, PlanInfo, ProgressInfo, Stage, StatusInfo, TransactionInfo};
+use nmstated::wire::{
+    ClientPath, ErrorInfo, Event, Owner, PlanInfo, ProgressInfo, Stage, StatusInfo, TransactionInfo,
+};
 use serde_json::{Value as Json, json};
 
 use crate::harness::{BusClient, CHANGE, Daemon, soon};
@@ -87,6 +89,7 @@ fn the_interface_declares_the_types_of_the_wire() {
     // `more` of what is in `more` is empty, and then not there.
     let error = ErrorInfo { more: vec![one.clone()], ..one };
     let progress = ProgressInfo { n: 1, of: 2, interface: Some("eth0".into()), text: "t".into() };
+    let client_path = ClientPath { interface: "i".into(), reasons: vec!["r".into()] };
     let transaction = TransactionInfo {
         id: 1,
         owner,
@@ -99,8 +102,14 @@ fn the_interface_declares_the_types_of_the_wire() {
         unrestored: vec!["u".into()],
         warnings: vec!["w".into()],
         diff: "d".into(),
+        client_path: Some(client_path.clone()),
     };
-    let plan = PlanInfo { changes: vec![json!({})], diff: "d".into(), warnings: vec!["w".into()] };
+    let plan = PlanInfo {
+        changes: vec![json!({})],
+        diff: "d".into(),
+        warnings: vec!["w".into()],
+        client_path: Some(client_path.clone()),
+    };
     let status = StatusInfo {
         version: "1".into(),
         backend: "b".into(),
@@ -122,6 +131,7 @@ fn the_interface_declares_the_types_of_the_wire() {
         ("Owner", json!(transaction.owner)),
         ("ErrorInfo", json!(error)),
         ("ProgressInfo", json!(transaction.progress)),
+        ("ClientPath", json!(transaction.client_path)),
         ("TransactionInfo", json!(transaction)),
         ("PlanInfo", json!(plan)),
         ("StatusInfo", json!(status)),

@@ -5,6 +5,7 @@
 
 mod disk;
 mod host;
+mod path;
 mod promises;
 mod sweep;
 mod walk;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nmstated::backend::fake::Point;
-use nmstated::engine::{ApplyOptions, Request};
+use nmstated::engine::{ApplyOptions, Client, PlanOptions, Request};
 use nmstated::transaction::Committed;
 use nmstated::wire::{Owner, Stage, TransactionInfo};
 use serde_json::{Value as Json, json};
@@ -124,7 +124,10 @@ async fn apply(
         Some(nmstated::wire::Event::Transaction { transaction }) if dice.one_in(3) => Some(transaction.id),
         _ => None,
     };
+    // A document that gives a dummy interface the network of the client takes its way over.
+    let near = || Client { address: [198, 51, 1, 77].into(), scope: None, server: None };
     let options = ApplyOptions {
+        plan: PlanOptions { client: dice.one_in(3).then(near), ..PlanOptions::default() },
         commit: dice.one_in(2),
         timeout_s: 1 + u32::try_from(dice.below(40)).expect("is small"),
         wait: dice.one_in(2),

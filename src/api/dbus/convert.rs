@@ -9,7 +9,7 @@ use zbus::{OwnedVariant, Variant};
 use super::BusError;
 use crate::api::failure::stage_name;
 use crate::state::ErrorKind;
-use crate::wire::{ErrorInfo, Owner, PlanInfo, ProgressInfo, StatusInfo, TransactionInfo};
+use crate::wire::{ClientPath, ErrorInfo, Owner, PlanInfo, ProgressInfo, StatusInfo, TransactionInfo};
 
 /// `a{sv}`.
 pub(super) type Dict = BTreeMap<&'static str, Variant<'static>>;
@@ -72,6 +72,7 @@ pub(super) fn transaction(info: TransactionInfo) -> Dict {
         unrestored,
         warnings,
         diff,
+        client_path,
     } = info;
     let mut dict = Dict::from([
         ("id", id.into()),
@@ -86,16 +87,24 @@ pub(super) fn transaction(info: TransactionInfo) -> Dict {
     put(&mut dict, "error", why.map(error));
     put(&mut dict, "unrestored", (!unrestored.is_empty()).then(|| texts(unrestored)));
     put(&mut dict, "warnings", (!warnings.is_empty()).then(|| texts(warnings)));
+    put(&mut dict, "client_path", client_path.map(path));
     dict
 }
 
+fn path(path: ClientPath) -> Dict {
+    let ClientPath { interface, reasons } = path;
+    Dict::from([("interface", text(interface).into()), ("reasons", texts(reasons))])
+}
+
 pub(super) fn plan(info: PlanInfo) -> Dict {
-    let PlanInfo { changes, diff, warnings } = info;
-    Dict::from([
+    let PlanInfo { changes, diff, warnings, client_path } = info;
+    let mut dict = Dict::from([
         ("changes", texts(changes.iter().map(ToString::to_string).collect())),
         ("diff", text(diff).into()),
         ("warnings", texts(warnings)),
-    ])
+    ]);
+    put(&mut dict, "client_path", client_path.map(path));
+    dict
 }
 
 pub(super) fn status(info: StatusInfo) -> Dict {

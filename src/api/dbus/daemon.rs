@@ -206,7 +206,7 @@ impl Daemon {
     }
 
     /// What applying the document would change; changes nothing. Options: override_interfaces b,
-    /// memory_only b.
+    /// memory_only b, client_address s, server_address s.
     #[zbus(out_args("plan"))]
     async fn plan(
         &self,
@@ -240,7 +240,8 @@ impl Daemon {
     /// Applies a document; answers when the transaction has ended or awaits commit. One that
     /// failed, was rolled back or cancelled is answered by its error. Options:
     /// override_interfaces b, memory_only b, verify b, commit b, timeout_s u, wait b, join t,
-    /// cancel_on_disconnect b.
+    /// cancel_on_disconnect b, client_address s, server_address s. A change that touches the way to
+    /// client_address awaits commit.
     #[zbus(out_args("transaction"))]
     async fn apply(
         &self,
