@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::wire::{Event, Stage, StatusInfo, TransactionInfo};
+use crate::wire::{DocumentInfo, Event, Stage, StatusInfo, TransactionInfo};
 
 /// One line: where a transaction is.
 pub fn step(transaction: &TransactionInfo) -> String {
@@ -97,10 +97,28 @@ pub fn status(status: &StatusInfo) -> String {
     status.transactions.iter().for_each(|transaction| {
         let _ = writeln!(text, "{}", step(transaction));
     });
+    status.boot_documents.iter().for_each(|info| {
+        let _ = writeln!(text, "document   {}", document(info));
+    });
     status.alerts.iter().for_each(|alert| {
         let _ = writeln!(text, "alert      {alert}");
     });
     text
+}
+
+/// One line: how a boot document stands.
+fn document(info: &DocumentInfo) -> String {
+    let mut line = format!("{}: {}", info.file, info.outcome.name());
+    if let Some(id) = info.transaction {
+        let _ = write!(line, " (transaction {id})");
+    }
+    if let Some(error) = &info.error {
+        if let (Some(at), Some(column)) = (error.line, error.column) {
+            let _ = write!(line, " at line {at}, column {column}");
+        }
+        let _ = write!(line, ": {}: {}", error.kind, error.message);
+    }
+    line
 }
 
 /// One line: what happened.

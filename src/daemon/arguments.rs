@@ -32,6 +32,10 @@ pub struct Settings {
     #[arg(long, value_name = "DIR", default_value = "/var/lib/nmstated")]
     pub state_dir: PathBuf,
 
+    /// The folder of documents to apply at start, each once per content
+    #[arg(long, value_name = "DIR", default_value = "/etc/nmstate")]
+    pub documents: PathBuf,
+
     /// Where to listen for varlink, unless systemd passes a socket
     #[arg(long, value_name = "PATH", default_value = "/run/nmstated/io.nmstate.Daemon")]
     pub varlink_socket: PathBuf,

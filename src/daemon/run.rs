@@ -1,11 +1,13 @@
 //! The daemon as a process: its backend, its signals, what it tells systemd.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, interval_at};
+use tokio::time::{Instant, interval_at, timeout};
 use tracing::{error, info, warn};
 
 use super::{BackendName, ConfigError, DaemonError, Log, Running, Settings, Socket, chain};
@@ -13,6 +15,9 @@ use crate::backend::Backend;
 use crate::backend::kernel::KernelBackend;
 use crate::engine::{Handle, Setup};
 use crate::kernel::mirror;
+
+/// How long the documents of the boot folder may keep back READY, and with it network.target.
+const DOCUMENTS_MAX: Duration = Duration::from_secs(60);
 
 /// Ids of messages, as in systemd/nmstated.catalog.
 const RELOADED: &str = "7c37eee172734118b57469087675f9e9";
@@ -31,9 +36,20 @@ pub async fn run(
     let setup = Setup::on_host(backend, "it was asked for", &settings.state_dir)?;
     let mut running = Running::start(setup, settings.bus.as_deref(), socket).await?;
     let engine = running.engine();
-    tell(&[NotifyState::Ready]);
+    let (look, settled) = running.apply_documents(settings.documents.clone());
+    let ready = async {
+        if timeout(DOCUMENTS_MAX, settled).await.is_err() {
+            warn!("the boot documents take long; what waits for the network does not wait for them");
+        }
+        tell(&[NotifyState::Ready]);
+        std::future::pending::<Infallible>().await
+    };
     let outcome = tokio::select! {
-        () = signals.stop(|| reload(&settings, &read_again, &log)) => Ok(()),
+        () = signals.stop(|| {
+            reload(&settings, &read_again, &log);
+            look.notify_one();
+        }) => Ok(()),
+        never = ready => match never {},
         error = running.failed() => Err(error),
         ended = &mut keeper => Err(match ended {
             Ok(Err(error)) => DaemonError::Mirror(error),

@@ -4,19 +4,25 @@ use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::UnixListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::chain;
 use crate::api::{Service, dbus, varlink};
 use crate::auth::Gate;
 use crate::backend::Failure;
-use crate::engine::{self, Handle, Setup};
+use crate::engine::{self, Handle, Setup, apply_documents};
 use crate::kernel::mirror::MirrorError;
+
+/// How long a stop waits until it is noted how the last boot document ended.
+const NOTE_MAX: Duration = Duration::from_secs(5);
 
 /// Id of a message, as in systemd/nmstated.catalog.
 const READY: &str = "98bb52467e224a86aceab4e4bafa5666";
@@ -79,6 +85,7 @@ impl Socket {
 pub struct Running {
     engine: Handle,
     engine_task: JoinHandle<()>,
+    documents: JoinSet<()>,
     stop: watch::Sender<bool>,
     servers: JoinSet<Result<(), DaemonError>>,
 }
@@ -122,7 +129,7 @@ impl Running {
             Ok(())
         });
         info!(message_id = READY, backend, "ready");
-        Ok(Self { engine, engine_task, stop, servers })
+        Ok(Self { engine, engine_task, documents: JoinSet::new(), stop, servers })
     }
 
     /// Another door to the same engine, with its own gate.
@@ -133,6 +140,16 @@ impl Running {
     /// The engine, to see whether it answers.
     pub fn engine(&self) -> Handle {
         self.engine.clone()
+    }
+
+    /// Applies the documents of a folder, and looks into it again when it is told to. The receiver
+    /// hears when each was tried once.
+    pub fn apply_documents(&mut self, folder: PathBuf) -> (Arc<Notify>, oneshot::Receiver<()>) {
+        let look = Arc::new(Notify::new());
+        let (settled, is_settled) = oneshot::channel();
+        let stopped = self.stop.subscribe();
+        self.documents.spawn(apply_documents(self.engine(), folder, look.clone(), settled, stopped));
+        (look, is_settled)
     }
 
     /// Completes when something has ended that must run.
@@ -150,6 +167,10 @@ impl Running {
     pub async fn stop(mut self) {
         self.engine.stop().await;
         self.stop.send_replace(true);
+        // It only has to note how the last one ended.
+        if timeout(NOTE_MAX, self.documents.join_next()).await.is_err() {
+            warn!("the last boot document is tried again at the next start");
+        }
         while let Some(ended) = self.servers.join_next().await {
             match ended {
                 Ok(Ok(())) => {}

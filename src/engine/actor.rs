@@ -29,7 +29,7 @@ const RELOAD_PAUSE: Duration = Duration::from_secs(5);
 
 /// Ids of messages, as in systemd/nmstated.catalog.
 const STAGE_REACHED: &str = "b5715b1f1158459d8c2f17491012001b";
-const ALERT: &str = "c7aa98e5d4674d2585c9c4a38b573bdc";
+pub(super) const ALERT: &str = "c7aa98e5d4674d2585c9c4a38b573bdc";
 
 type Answer = oneshot::Sender<Result<TransactionInfo, Refusal>>;
 type Doing = Pin<Box<dyn Future<Output = Outcome> + Send>>;

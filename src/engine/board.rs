@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 
 use super::history::History;
-use crate::wire::{Event, ProgressInfo, TransactionId, TransactionInfo};
+use crate::wire::{DocumentInfo, Event, ProgressInfo, TransactionId, TransactionInfo};
 
 /// Events kept for slow readers; one that is further behind gets [`Event::Lost`].
 const EVENTS_MAX: usize = 256;
@@ -28,6 +28,8 @@ pub(super) struct Seen {
     live: BTreeMap<TransactionId, Live>,
     pub(super) history: History,
     pub(super) alerts: Vec<String>,
+    /// The documents of the boot folder, in order.
+    pub(super) documents: Vec<DocumentInfo>,
     /// The boot in which what is committed was last brought back.
     pub(super) boot: Option<String>,
 }

@@ -36,7 +36,7 @@ impl Handle {
             if !is_good(&last) {
                 // The next daemon of this boot tries again.
                 let why = last.error.as_ref().map(|error| error.message.as_str()).unwrap_or_default();
-                self.board.alert(format!("what is committed could not be brought back at boot: {why}"));
+                self.alert(format!("what is committed could not be brought back at boot: {why}"));
                 return Ok(Some(last));
             }
             ended = Some(last);
@@ -57,7 +57,7 @@ impl Handle {
                 return Err(problems);
             }
             for problem in problems {
-                self.board.alert(format!("not brought back at boot: {problem}"));
+                self.alert(format!("not brought back at boot: {problem}"));
             }
         }
         Ok(committed)

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
+use tracing::error;
 
+use super::actor::ALERT;
 use super::board::Board;
 use super::read::Reader;
 use super::store::Store;
@@ -122,6 +124,12 @@ impl Handle {
         }
     }
 
+    /// A person must know this.
+    pub(super) fn alert(&self, alert: String) {
+        error!(message_id = ALERT, "{alert}");
+        self.board.alert(alert);
+    }
+
     fn transaction(&self, id: TransactionId) -> Option<TransactionInfo> {
         self.board.seen().transaction(id, self.clock.now())
     }
@@ -140,6 +148,7 @@ impl Handle {
             queued: u32::try_from(queued.len()).unwrap_or(u32::MAX),
             transactions,
             alerts: seen.alerts.clone(),
+            boot_documents: seen.documents.clone(),
         }
     }
 

@@ -6,6 +6,7 @@
 mod actor;
 mod board;
 mod boot;
+mod documents;
 mod events;
 mod handle;
 mod history;
@@ -15,6 +16,7 @@ mod start;
 mod store;
 mod work;
 
+pub use documents::run as apply_documents;
 pub use events::{Events, Follow};
 pub use handle::Handle;
 pub use request::{ApplyOptions, Client, PlanOptions, Refusal, Reply, Request, ShowOptions};

@@ -10,11 +10,13 @@
 //! | `history` | ended transactions, one JSON object per line |
 //! | `incomplete` | the record of a rollback that could not be completed, for a person |
 //! | `boot` | the boot in which the committed document was last brought back |
+//! | `documents` | the boot documents that were applied, by the digests of their contents |
 //! | `*.unreadable` | what could not be read, for a person |
 
 use std::io;
 use std::sync::Arc;
 
+use super::documents::Memory;
 use super::history::{self, History};
 use crate::state::{ErrorKind, Path, Problem};
 use crate::system::Disk;
@@ -30,6 +32,7 @@ const IDS: &str = "ids";
 const HISTORY: &str = "history";
 const INCOMPLETE: &str = "incomplete";
 const BOOT: &str = "boot";
+const DOCUMENTS: &str = "documents";
 const BOOT_FORMAT: &str = "nmstated-boot";
 
 /// Largest file that is written or read.
@@ -148,6 +151,22 @@ impl Store {
                 other => other.map(drop),
             };
             written.map_err(|error| problem("write", HISTORY, &error))
+        })
+        .await
+    }
+
+    /// What is known of the boot documents. What cannot be understood is set aside.
+    pub(super) async fn read_documents(&self) -> Result<Stored<Memory>, Problem> {
+        self.on_disk(|disk| {
+            read(disk, DOCUMENTS, Memory::from_bytes).map_err(|error| problem("read", DOCUMENTS, &error))
+        })
+        .await
+    }
+
+    pub(super) async fn write_documents(&self, memory: &Memory) -> Result<(), Problem> {
+        let bytes = memory.to_bytes();
+        self.on_disk(move |disk| {
+            replace(disk, DOCUMENTS, &bytes).map_err(|failed| problem("write", DOCUMENTS, &failed.error))
         })
         .await
     }

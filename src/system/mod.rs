@@ -2,6 +2,8 @@
 
 mod clock;
 mod disk;
+mod folder;
 
 pub use clock::{BootClock, Clock, boot_id};
 pub use disk::{Disk, StateDir};
+pub use folder::{Folder, FolderError};

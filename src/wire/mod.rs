@@ -57,7 +57,8 @@ impl Stage {
 pub struct Owner {
     pub uid: u32,
     pub pid: Option<u32>,
-    /// How the client came: a D-Bus name, `varlink`, or `nmstated` for the daemon itself.
+    /// How the client came: a D-Bus name, `varlink`, or `nmstated` for the daemon itself, with `:`
+    /// and the name of a boot document.
     pub via: String,
 }
 
@@ -170,6 +171,47 @@ pub struct StatusInfo {
     pub transactions: Vec<TransactionInfo>,
     /// What needs a person: an incomplete rollback, an unreadable record set aside.
     pub alerts: Vec<String>,
+    /// The documents that the daemon applies by itself, in order.
+    #[serde(default)]
+    pub boot_documents: Vec<DocumentInfo>,
+}
+
+/// A document that the daemon applies by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentInfo {
+    /// Its name in the folder; the folder for what concerns all of them.
+    pub file: String,
+    pub outcome: DocumentOutcome,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorInfo>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<TransactionId>,
+}
+
+/// How a [`DocumentInfo`] stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DocumentOutcome {
+    /// Its turn has not come.
+    Waiting,
+    /// By this daemon, with the content that it has now.
+    Applied,
+    /// It was applied with this content earlier.
+    Unchanged,
+    /// It is not applied.
+    Failed,
+}
+
+impl DocumentOutcome {
+    /// The word on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// Options of a request by their API names, a string-keyed dictionary; an unknown one is an error.

@@ -6,7 +6,8 @@ use nmstated::api::{Method, dbus, varlink};
 use nmstated::auth::Action;
 use nmstated::state::ErrorKind;
 use nmstated::wire::{
-    ClientPath, ErrorInfo, Event, Owner, PlanInfo, ProgressInfo, Stage, StatusInfo, TransactionInfo,
+    ClientPath, DocumentInfo, DocumentOutcome, ErrorInfo, Event, Owner, PlanInfo, ProgressInfo, Stage,
+    StatusInfo, TransactionInfo,
 };
 use serde_json::{Value as Json, json};
 
@@ -110,6 +111,12 @@ fn the_interface_declares_the_types_of_the_wire() {
         warnings: vec!["w".into()],
         client_path: Some(client_path.clone()),
     };
+    let document = DocumentInfo {
+        file: "a.yml".into(),
+        outcome: DocumentOutcome::Failed,
+        error: Some(error.clone()),
+        transaction: Some(1),
+    };
     let status = StatusInfo {
         version: "1".into(),
         backend: "b".into(),
@@ -119,6 +126,7 @@ fn the_interface_declares_the_types_of_the_wire() {
         queued: 1,
         transactions: vec![transaction.clone()],
         alerts: vec!["a".into()],
+        boot_documents: vec![document.clone()],
     };
     let interface = interface();
     let of = |name: &str, value: Json| check(&interface, &Kind::Named(name.into()), &value, "wire");
@@ -134,6 +142,7 @@ fn the_interface_declares_the_types_of_the_wire() {
         ("ClientPath", json!(transaction.client_path)),
         ("TransactionInfo", json!(transaction)),
         ("PlanInfo", json!(plan)),
+        ("DocumentInfo", json!(document)),
         ("StatusInfo", json!(status)),
     ] {
         fields(name, &value);

@@ -39,7 +39,7 @@ interfaces:
 ";
 
 /// The next daemon of this test lives in another boot: other network, other boot id.
-fn reboot(daemon: &Daemon, boot: u8) {
+pub fn reboot(daemon: &Daemon, boot: u8) {
     fresh_network();
     let id = daemon.file("boot_id", &format!("00000000-0000-4000-8000-{boot:012}\n"));
     let none = None::<&str>;

@@ -229,6 +229,8 @@ pub fn nmstated(folder: &Path, bus: &str) -> Command {
         .arg(folder.join("state"))
         .arg("--varlink-socket")
         .arg(folder.join("socket"))
+        .arg("--documents")
+        .arg(folder.join("documents"))
         .stdin(Stdio::null());
     command
 }

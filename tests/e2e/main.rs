@@ -4,6 +4,7 @@
 
 mod boot;
 mod clients;
+mod documents;
 mod examples;
 mod harness;
 mod kills;

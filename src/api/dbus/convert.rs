@@ -9,7 +9,9 @@ use zbus::{OwnedVariant, Variant};
 use super::BusError;
 use crate::api::failure::stage_name;
 use crate::state::ErrorKind;
-use crate::wire::{ClientPath, ErrorInfo, Owner, PlanInfo, ProgressInfo, StatusInfo, TransactionInfo};
+use crate::wire::{
+    ClientPath, DocumentInfo, ErrorInfo, Owner, PlanInfo, ProgressInfo, StatusInfo, TransactionInfo,
+};
 
 /// `a{sv}`.
 pub(super) type Dict = BTreeMap<&'static str, Variant<'static>>;
@@ -117,6 +119,7 @@ pub(super) fn status(info: StatusInfo) -> Dict {
         queued,
         transactions,
         alerts,
+        boot_documents,
     } = info;
     let transactions: Vec<Dict> = transactions.into_iter().map(transaction).collect();
     Dict::from([
@@ -128,7 +131,16 @@ pub(super) fn status(info: StatusInfo) -> Dict {
         ("queued", queued.into()),
         ("transactions", transactions.into()),
         ("alerts", texts(alerts)),
+        ("boot_documents", boot_documents.into_iter().map(document).collect::<Vec<Dict>>().into()),
     ])
+}
+
+fn document(info: DocumentInfo) -> Dict {
+    let DocumentInfo { file, outcome, error: why, transaction } = info;
+    let mut dict = Dict::from([("file", text(file).into()), ("outcome", outcome.name().into())]);
+    put(&mut dict, "error", why.map(error));
+    put(&mut dict, "transaction", transaction);
+    dict
 }
 
 /// Options as JSON; all of them are truth values, numbers or text.
