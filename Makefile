@@ -59,9 +59,10 @@ test-lab: lab
 lab: setup
 	@tests/lab/build
 
-# What docs/benchmarks.md holds, measured again.
-bench: build
-	tests/bench/run target/release
+# What docs/benchmarks.md holds, measured again: beside the peer in the lab, and alone on this host.
+bench: setup
+	$(CARGO) build --release --locked --bins --example bench-plan
+	tests/bench/run
 
 # packaging/files says what goes where.
 install: build
