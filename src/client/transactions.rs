@@ -94,6 +94,9 @@ pub fn status(status: &StatusInfo) -> String {
     let _ = writeln!(text, "backend    {} ({})", status.backend, status.backend_reason);
     let _ = writeln!(text, "revision   {}", status.revision);
     let _ = writeln!(text, "queued     {}", status.queued);
+    if !status.safety_nets.is_empty() {
+        let _ = writeln!(text, "nets       {}", status.safety_nets.join(", "));
+    }
     status.transactions.iter().for_each(|transaction| {
         let _ = writeln!(text, "{}", step(transaction));
     });

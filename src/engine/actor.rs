@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 use super::Refusal;
 use super::board::Board;
 use super::handle::{Asked, Command};
+use super::nets::Nets;
 use super::store::Store;
 use super::work::Worker;
 use crate::state::ErrorKind;
@@ -43,6 +44,7 @@ pub(super) struct Actor {
     pub(super) inbox: mpsc::Receiver<Command>,
     pub(super) progress: watch::Receiver<Option<ProgressInfo>>,
     pub(super) tickets: Tickets,
+    pub(super) nets: Nets,
 }
 
 /// Who waits for an answer.
@@ -89,6 +91,7 @@ enum Woken {
     Event(Event),
     Command(Command),
     Progress(ProgressInfo),
+    Net,
     GiveUp,
 }
 
@@ -147,6 +150,9 @@ impl Actor {
                     // Its writes must not go on while the disk is read.
                     chore.await;
                 }
+                if let End::Stopped = end {
+                    self.nets.finish().await;
+                }
                 return end;
             }
             let event = match self.next(&mut running, recovered.is_none()).await {
@@ -162,6 +168,7 @@ impl Actor {
                     running.progress_not_before = Instant::now() + PROGRESS_GAP;
                     continue;
                 }
+                Woken::Net => continue,
                 Woken::GiveUp => {
                     warn!("stopping before everything is at a safe end; the next start recovers");
                     return End::Stopped;
@@ -188,6 +195,8 @@ impl Actor {
             }
             progress = next_progress(&mut self.progress, not_before) => Woken::Progress(progress),
             () = async { sleep_until(stop_at.unwrap_or(not_before)).await }, if stop_at.is_some() => Woken::GiveUp,
+            // Until all is recovered, the net of an earlier daemon stays as it is.
+            () = self.nets.turn(), if listen => Woken::Net,
             Some(command) = self.inbox.recv(), if listen => Woken::Command(command),
         }
     }
@@ -225,6 +234,7 @@ impl Actor {
                 Effect::Answer(ticket, result) => self.tickets.answer(ticket, result),
                 Effect::Publish(transaction, deadline) => {
                     log(&transaction);
+                    self.nets.shown(transaction.id, deadline, transaction.stage.is_end());
                     self.board.publish(transaction, deadline, self.clock.now());
                 }
                 Effect::Alert(alert) => self.alert(alert),

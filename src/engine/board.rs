@@ -104,6 +104,11 @@ impl Board {
         }
     }
 
+    /// An alert that is of no concern any more.
+    pub(super) fn settled(&self, alert: &str) {
+        self.seen().alerts.retain(|shown| shown != alert);
+    }
+
     /// The live transactions, and every event after that.
     pub(super) fn subscribe(
         &self,

@@ -12,7 +12,7 @@ use super::store::Store;
 use super::{ApplyOptions, Events, Follow, Refusal, Reply, Request};
 use crate::backend::Backend;
 use crate::state::{ErrorKind, State};
-use crate::system::Clock;
+use crate::system::{Clock, SafetyNet};
 use crate::transaction::{Desired, refusal};
 use crate::wire::{Owner, Stage, StatusInfo, TransactionId, TransactionInfo};
 
@@ -48,6 +48,7 @@ pub struct Handle {
     pub(super) boot_id: Arc<str>,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) backend_reason: Arc<str>,
+    pub(super) safety_net: Option<Arc<dyn SafetyNet>>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -136,6 +137,7 @@ impl Handle {
 
     fn status(&self) -> StatusInfo {
         let capabilities = self.backend.capabilities();
+        let nets = ["daemon"].into_iter().chain(self.safety_net.as_ref().map(|net| net.name()));
         let seen = self.board.seen();
         let (queued, transactions): (Vec<_>, Vec<_>) =
             seen.live(self.clock.now()).into_iter().partition(|info| info.stage == Stage::Queued);
@@ -147,6 +149,7 @@ impl Handle {
             revision: *self.backend.revision().borrow(),
             queued: u32::try_from(queued.len()).unwrap_or(u32::MAX),
             transactions,
+            safety_nets: nets.map(str::to_owned).collect(),
             alerts: seen.alerts.clone(),
             boot_documents: seen.documents.clone(),
         }

@@ -10,6 +10,7 @@ mod documents;
 mod events;
 mod handle;
 mod history;
+mod nets;
 mod read;
 mod request;
 mod start;

@@ -11,11 +11,12 @@ use tokio::task::JoinHandle;
 use super::Handle;
 use super::actor::{Actor, Tickets};
 use super::board::Board;
+use super::nets::Nets;
 use super::read::Reader;
 use super::store::Store;
 use super::work::Worker;
 use crate::backend::Backend;
-use crate::system::{BootClock, Clock, Disk, StateDir, boot_id};
+use crate::system::{BootClock, Clock, Disk, SafetyNet, StateDir, boot_id};
 use crate::transaction::Config;
 
 /// Commands that may wait for the actor; a sender beyond that waits itself.
@@ -29,6 +30,8 @@ pub struct Setup {
     pub disk: Arc<dyn Disk>,
     pub clock: Arc<dyn Clock>,
     pub boot_id: String,
+    /// What restores the network if this process never comes back, where there is such a thing.
+    pub safety_net: Option<Arc<dyn SafetyNet>>,
     /// Whether disk and heavy computing run on threads of their own. A simulation says no, and
     /// is deterministic.
     pub threads: bool,
@@ -63,6 +66,7 @@ impl Setup {
             disk: Arc::new(disk),
             clock: Arc::new(BootClock::new().map_err(StartError::Clock)?),
             boot_id: boot_id().map_err(StartError::Clock)?,
+            safety_net: None,
             threads: true,
         })
     }
@@ -71,7 +75,7 @@ impl Setup {
 /// Recovers what an earlier daemon left, then serves: no request is answered before. The task
 /// ends after [`Handle::stop`]; dropping this future while it recovers is as killing the daemon.
 pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
-    let Setup { backend, backend_reason, disk, clock, boot_id, threads } = setup;
+    let Setup { backend, backend_reason, disk, clock, boot_id, safety_net, threads } = setup;
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
     let (progress_sender, progress) = watch::channel(None);
     let (recovered, is_recovered) = oneshot::channel();
@@ -97,6 +101,7 @@ pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
         inbox,
         progress,
         tickets: Tickets::default(),
+        nets: Nets::new(safety_net.clone(), board.clone()),
     };
     let task = tokio::spawn(actor.run(recovered));
     let abandoned = AbortOnDrop(Some(task));
@@ -112,6 +117,7 @@ pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
         boot_id: boot_id.into(),
         backend,
         backend_reason: backend_reason.into(),
+        safety_net,
         clock,
     };
     (handle, task)

@@ -169,6 +169,9 @@ pub struct StatusInfo {
     pub queued: u32,
     /// The transaction being worked on, and the one that awaits commit.
     pub transactions: Vec<TransactionInfo>,
+    /// What puts the network back when nobody commits: `daemon`, and behind it `systemd-timer`.
+    #[serde(default)]
+    pub safety_nets: Vec<String>,
     /// What needs a person: an incomplete rollback, an unreadable record set aside.
     pub alerts: Vec<String>,
     /// The documents that the daemon applies by itself, in order.

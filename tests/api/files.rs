@@ -121,6 +121,7 @@ fn the_interface_declares_the_types_of_the_wire() {
         version: "1".into(),
         backend: "b".into(),
         backend_reason: "r".into(),
+        safety_nets: vec!["daemon".into()],
         interface_types: vec!["veth".into()],
         revision: 1,
         queued: 1,

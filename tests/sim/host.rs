@@ -12,6 +12,7 @@ use serde_json::{Value as Json, json};
 use tokio::task::JoinHandle;
 
 use crate::disk::FakeDisk;
+use crate::net::FakeNet;
 use crate::world::{Dice, FakeClock, World};
 
 pub struct Host {
@@ -19,6 +20,7 @@ pub struct Host {
     pub disk: Arc<FakeDisk>,
     pub clock: Arc<FakeClock>,
     pub backend: Arc<FakeBackend>,
+    pub net: Arc<FakeNet>,
     pub boots: u32,
 }
 
@@ -71,7 +73,14 @@ impl Host {
         let disk = Arc::new(FakeDisk::new(world.clone()));
         let faults = Arc::new(Watch { world: world.clone(), disk: disk.clone() });
         let backend = FakeBackend::with_faults(at_boot(), faults).step_time(Duration::from_millis(10));
-        Self { disk, clock: Arc::new(FakeClock::new()), backend: Arc::new(backend), world, boots: 1 }
+        Self {
+            disk,
+            clock: Arc::new(FakeClock::new()),
+            backend: Arc::new(backend),
+            net: Arc::default(),
+            world,
+            boots: 1,
+        }
     }
 
     pub async fn start(&self) -> Daemon {
@@ -81,6 +90,7 @@ impl Host {
             disk: self.disk.clone(),
             clock: self.clock.clone(),
             boot_id: format!("boot {}", self.boots),
+            safety_net: Some(self.net.clone()),
             threads: false,
         })
         .await;
@@ -92,6 +102,7 @@ impl Host {
         self.disk.lose_power(dice);
         self.boots += 1;
         self.backend.reset(at_boot());
+        self.net.reset();
     }
 
     pub fn network(&self) -> State {

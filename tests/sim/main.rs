@@ -5,6 +5,7 @@
 
 mod disk;
 mod host;
+mod net;
 mod path;
 mod promises;
 mod sweep;

@@ -186,6 +186,7 @@ impl Case {
         };
         assert!(is(before) || is(after), "half changed{}", log());
         assert_eq!(host.open_records(), [""; 0], "a record is left{}", log());
+        assert_eq!(host.net.deadline(), None, "a safety net is left{}", log());
         match &told {
             Some(Ok(info)) if info.stage == Stage::Committed => {
                 assert!(is(after), "told committed{}", log());

@@ -167,6 +167,7 @@ async fn history(daemon: &Daemon) -> Vec<TransactionInfo> {
 async fn judge(host: &Host, told: &Told, history: &[TransactionInfo]) {
     let log = || host.world.log();
     assert_eq!(host.open_records(), [""; 0], "a record is left\n{}", log());
+    assert_eq!(host.net.deadline(), None, "a safety net is left\n{}", log());
     let told = told.lock().expect("no test panics with it").clone();
     for info in told.values().filter(|info| info.stage == Stage::Committed) {
         assert!(host.last_committed() >= info.id, "told committed before it was durable\n{}", log());

@@ -118,6 +118,7 @@ pub(super) fn status(info: StatusInfo) -> Dict {
         revision,
         queued,
         transactions,
+        safety_nets,
         alerts,
         boot_documents,
     } = info;
@@ -130,6 +131,7 @@ pub(super) fn status(info: StatusInfo) -> Dict {
         ("revision", revision.into()),
         ("queued", queued.into()),
         ("transactions", transactions.into()),
+        ("safety_nets", texts(safety_nets)),
         ("alerts", texts(alerts)),
         ("boot_documents", boot_documents.into_iter().map(document).collect::<Vec<Dict>>().into()),
     ])
