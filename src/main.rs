@@ -1,11 +1,12 @@
 //! The daemon.
 
 use std::env;
+use std::error::Error;
 use std::ffi::OsString;
 use std::io::{Write, stderr};
 use std::process::ExitCode;
 
-use nmstated::daemon::{Arguments, DaemonError, Log, Settings, Socket, chain, run};
+use nmstated::daemon::{Arguments, DaemonError, Log, RestoreError, Settings, Socket, chain, restore, run};
 use tracing::error;
 
 fn main() -> ExitCode {
@@ -22,13 +23,22 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let log = Log::start(arguments.settings.log);
-    match start(arguments.settings, command_line, log) {
+    let result = match arguments.restore {
+        true => put_back(&arguments.settings).map_err(Box::<dyn Error>::from),
+        false => start(arguments.settings, command_line, log).map_err(Box::<dyn Error>::from),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            error!("{}", chain(&error));
+            error!("{}", chain(&*error));
             ExitCode::FAILURE
         }
     }
+}
+
+fn put_back(settings: &Settings) -> Result<(), RestoreError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(DaemonError::Runtime)?.block_on(restore(&settings.state_dir, settings.backend))
 }
 
 fn start(settings: Settings, command_line: Vec<OsString>, log: Log) -> Result<(), DaemonError> {

@@ -19,6 +19,11 @@ pub struct Arguments {
     /// Only check a configuration file [default: that of --config]
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     pub check_config: Option<Option<PathBuf>>,
+
+    /// Only take back what an earlier nmstated left half done, or past its deadline; reads no
+    /// configuration file
+    #[arg(long, conflicts_with_all = ["config", "check_config"])]
+    pub restore: bool,
 }
 
 /// What may also be written in the configuration file, as `key = value`.

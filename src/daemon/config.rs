@@ -29,6 +29,10 @@ impl Arguments {
     /// The command line, completed from the configuration file.
     pub fn complete(command_line: &[OsString]) -> Result<Self, ConfigError> {
         let alone = Self::parse_from(command_line);
+        if alone.restore {
+            // It must work whatever has become of the file: who starts it knows what matters.
+            return Ok(alone);
+        }
         let file = match &alone.check_config {
             Some(Some(path)) => read(path)?,
             Some(None) | None => match &alone.config {
@@ -136,6 +140,15 @@ mod tests {
         let line: Vec<OsString> = words.into_iter().chain([file.path().into()]).collect();
         let settings = Arguments::complete(&line).expect("is right").settings;
         assert_eq!((settings.log, settings.bus.as_deref()), (tracing::Level::WARN, Some("none")));
+    }
+
+    #[test]
+    fn a_restore_reads_no_file() {
+        let words = ["nmstated", "--restore", "--state-dir=/x"].map(OsString::from);
+        let arguments = Arguments::complete(&words).expect("is right");
+        assert_eq!((arguments.restore, arguments.settings.state_dir), (true, PathBuf::from("/x")));
+        let both = ["nmstated", "--restore", "--config=/dev/null"];
+        assert!(Arguments::try_parse_from(both).is_err());
     }
 
     #[test]

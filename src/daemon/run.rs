@@ -1,6 +1,7 @@
 //! The daemon as a process: its backend, its signals, what it tells systemd.
 
 use std::convert::Infallible;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::backend::Backend;
 use crate::backend::kernel::KernelBackend;
 use crate::engine::{Handle, Setup};
 use crate::kernel::mirror;
+use crate::system::{Clock, SafetyNet, SystemdTimer};
 
 /// How long the documents of the boot folder may keep back READY, and with it network.target.
 const DOCUMENTS_MAX: Duration = Duration::from_secs(60);
@@ -33,7 +35,10 @@ pub async fn run(
 ) -> Result<(), DaemonError> {
     let mut signals = Signals::listen().map_err(DaemonError::Signals)?;
     let (backend, mut keeper) = open(settings.backend).await?;
-    let setup = Setup::on_host(backend, "it was asked for", &settings.state_dir)?;
+    let mut setup = Setup::on_host(backend, "it was asked for", &settings.state_dir)?;
+    if matches!(settings.bus.as_deref(), None | Some("system")) {
+        setup.safety_net = safety_net(&settings.state_dir, setup.clock.clone());
+    }
     let mut running = Running::start(setup, settings.bus.as_deref(), socket).await?;
     let engine = running.engine();
     let (look, settled) = running.apply_documents(settings.documents.clone());
@@ -63,9 +68,20 @@ pub async fn run(
     outcome
 }
 
-type Keeper = JoinHandle<Result<(), mirror::MirrorError>>;
+/// What restores the network if this daemon never comes back, where there is such a thing.
+pub(super) fn safety_net(state_dir: &Path, clock: Arc<dyn Clock>) -> Option<Arc<dyn SafetyNet>> {
+    match SystemdTimer::here(state_dir, clock) {
+        Ok(timer) => timer.map(|timer| Arc::new(timer) as Arc<dyn SafetyNet>),
+        Err(error) => {
+            warn!(%error, "there is no second safety net");
+            None
+        }
+    }
+}
 
-async fn open(name: BackendName) -> Result<(Arc<dyn Backend>, Keeper), DaemonError> {
+pub(super) type Keeper = JoinHandle<Result<(), mirror::MirrorError>>;
+
+pub(super) async fn open(name: BackendName) -> Result<(Arc<dyn Backend>, Keeper), DaemonError> {
     match name {
         BackendName::Kernel => {
             let (mirror, keeper) =

@@ -155,6 +155,11 @@ impl Handle {
         }
     }
 
+    /// What needs a person.
+    pub fn alerts(&self) -> Vec<String> {
+        self.board.seen().alerts.clone()
+    }
+
     /// All that is committed, secrets included.
     pub async fn committed(&self) -> Result<Arc<State>, Refusal> {
         let (answer, answered) = oneshot::channel();

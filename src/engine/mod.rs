@@ -22,3 +22,4 @@ pub use events::{Events, Follow};
 pub use handle::Handle;
 pub use request::{ApplyOptions, Client, PlanOptions, Refusal, Reply, Request, ShowOptions};
 pub use start::{Setup, StartError, start};
+pub use store::{OPEN_RECORDS, OpenRecord, open_record};

@@ -55,11 +55,24 @@ impl Setup {
         reason: impl Into<String>,
         state_dir: &Path,
     ) -> Result<Self, StartError> {
+        Self::on_disk(backend, reason, Self::lock(state_dir)?)
+    }
+
+    /// Opens or creates the state directory, for this process alone.
+    pub fn lock(state_dir: &Path) -> Result<StateDir, StartError> {
         let path = state_dir.display().to_string();
-        let disk = StateDir::open(state_dir).map_err(|source| match source.kind() {
+        StateDir::open(state_dir).map_err(|source| match source.kind() {
             io::ErrorKind::WouldBlock => StartError::InUse { path },
             _ => StartError::Open { path, source },
-        })?;
+        })
+    }
+
+    /// On the real clock, and a state directory that is open already.
+    pub fn on_disk(
+        backend: Arc<dyn Backend>,
+        reason: impl Into<String>,
+        disk: StateDir,
+    ) -> Result<Self, StartError> {
         Ok(Self {
             backend,
             backend_reason: reason.into(),

@@ -40,6 +40,28 @@ const FILE_MAX: usize = 256 << 20;
 /// The history file is written anew when it is larger.
 const HISTORY_FILE_MAX: u64 = 2 * history::BYTES_MAX as u64;
 
+/// The files of a transaction that is open: while neither is there, nothing is left to undo.
+pub const OPEN_RECORDS: [&str; 2] = [ROLLBACK, CHECKPOINT];
+
+/// The transaction that is open, as far as it concerns who shall recover it.
+#[derive(Debug)]
+pub struct OpenRecord {
+    pub id: TransactionId,
+    pub backend: String,
+}
+
+/// The open transaction of a state directory, without changing anything there. `Err` inside: there
+/// is a record, and it cannot be understood.
+pub fn open_record(disk: &dyn Disk) -> io::Result<Option<Result<OpenRecord, Unreadable>>> {
+    for name in OPEN_RECORDS {
+        if let Some(bytes) = disk.read(name, FILE_MAX)? {
+            let record = Record::from_bytes(&bytes);
+            return Ok(Some(record.map(|Record { id, backend, .. }| OpenRecord { id, backend })));
+        }
+    }
+    Ok(None)
+}
+
 /// The stored things.
 #[derive(Clone)]
 pub(super) struct Store {
