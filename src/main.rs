@@ -7,9 +7,11 @@ use std::io::{Write, stderr};
 use std::process::ExitCode;
 
 use nmstated::daemon::{Arguments, DaemonError, Log, RestoreError, Settings, Socket, chain, restore, run};
+use nmstated::system::memory;
 use tracing::error;
 
 fn main() -> ExitCode {
+    memory::set_rules();
     let command_line: Vec<OsString> = env::args_os().collect();
     let arguments = match Arguments::complete(&command_line) {
         Ok(arguments) => arguments,

@@ -113,7 +113,7 @@ fn carried_out(plan: &Plan, current: &State) -> State {
             }
         }
     }
-    state.routes = Some(Routes { running: None, config: Some(routes) });
+    state.routes = Some(Routes { running: None, config: Some(routes.into()) });
     state.route_rules = Some(RouteRules { config: Some(rules) });
     state
 }
@@ -295,7 +295,7 @@ fn a_hundred_thousand_routes_are_planned_and_verified() {
         metric: Some(0),
         ..Route::empty()
     };
-    let section = |routes: Vec<Route>| Some(Routes { running: None, config: Some(routes) });
+    let section = |routes: Vec<Route>| Some(Routes { running: None, config: Some(routes.into()) });
     let now = State { routes: section((0..100_000).map(|i| route(i, "eth1")).collect()), ..base() };
     let wanted = (90_000..110_000).map(|i| route(i, "eth1"));
     let gone =
@@ -581,7 +581,7 @@ fn any_desired() -> impl Strategy<Value = State> {
         1 => Just(Some("interfaces: [{name: eth2, type: ethernet, state: up, mtu: 1400}]")),
     ];
     (routes, rules, interface).prop_map(|(routes, rules, interface)| State {
-        routes: Some(Routes { running: None, config: Some(routes) }),
+        routes: Some(Routes { running: None, config: Some(routes.into()) }),
         route_rules: Some(RouteRules { config: Some(rules) }),
         ..interface.map_or_else(State::empty, state)
     })

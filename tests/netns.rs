@@ -10,7 +10,7 @@
 use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use nix::sched::{CloneFlags, unshare};
 use nmstated::backend::kernel::KernelBackend;
@@ -44,13 +44,13 @@ impl Lab {
         Self { backend, steps: Mutex::default(), _root: root }
     }
 
-    fn now(&self) -> State {
+    fn now(&self) -> Arc<State> {
         self.backend.observe().expect("there is a state").state
     }
 
     /// The query without what changes by itself.
     fn shown(&self) -> String {
-        let mut state = self.now();
+        let mut state = State::clone(&self.now());
         for interface in state.interfaces.iter_mut().flatten() {
             // Offloads of a controller follow those of its ports.
             if interface.kind().is_controller() {
@@ -76,7 +76,7 @@ impl Lab {
 
     async fn apply(&self, plan: &Plan) -> Result<(), String> {
         let progress = |step: Step| self.steps.lock().expect("no step panics").push(step.text);
-        self.backend.execute(plan, &progress).await.map_err(|failure| failure.to_string())
+        self.backend.execute(Arc::new(plan.clone()), &progress).await.map_err(|failure| failure.to_string())
     }
 }
 
@@ -162,7 +162,7 @@ async fn round(first: Option<State>, wanted: State) -> Outcome {
     }
     lab.steps.lock().expect("no step panics").clear();
     let progress = |step: Step| lab.steps.lock().expect("no step panics").push(step.text);
-    if let Err(failure) = lab.backend.restore(&snapshot, &progress).await {
+    if let Err(failure) = lab.backend.restore(Arc::new(snapshot), &progress).await {
         return Outcome::Failed(format!("taking it back: {failure}\n{}", lab.log()));
     }
     let after = lab.shown();

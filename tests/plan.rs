@@ -100,7 +100,7 @@ fn apply(plan: &Plan, current: &State) -> State {
             assert_eq!(peer.veth.as_ref().map(|veth| &veth.peer), Some(name), "the peer of {name}");
         }
     }
-    let routes = Routes { running: None, config: Some(routes) };
+    let routes = Routes { running: None, config: Some(routes.into()) };
     State { interfaces: Some(network.into_values().collect()), routes: Some(routes), ..State::empty() }
 }
 

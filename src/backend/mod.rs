@@ -7,6 +7,7 @@ pub mod kernel;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 use tokio::sync::watch;
@@ -41,8 +42,8 @@ impl std::error::Error for Failure {}
 /// The network as it is, at one revision.
 #[derive(Clone, Debug)]
 pub struct Observation {
-    /// Complete, secrets included.
-    pub state: State,
+    /// Complete, secrets included; shared by all who observe the same revision.
+    pub state: Arc<State>,
     /// Increases with every change seen.
     pub revision: u64,
 }
@@ -87,7 +88,8 @@ pub trait Backend: Send + Sync {
     /// path in the client's document (see [`Plan::origins`]). Pure.
     fn refuse(&self, plan: &Plan) -> Vec<Problem>;
 
-    /// The present network, from memory: asks the system nothing.
+    /// The present network, from memory: asks the system nothing. May walk all of it, so it is not
+    /// for a thread that others wait for.
     fn observe(&self) -> Result<Observation, Failure>;
 
     /// The revision of what [`Backend::observe`] returns; changes with every change seen.
@@ -100,12 +102,12 @@ pub trait Backend: Send + Sync {
 
     /// Carries out the changes in order. A failure leaves the network half changed: the engine
     /// restores the snapshot.
-    fn execute<'a>(&'a self, plan: &'a Plan, progress: Progress<'a>) -> Doing<'a, ()>;
+    fn execute<'a>(&'a self, plan: Arc<Plan>, progress: Progress<'a>) -> Doing<'a, ()>;
 
     /// Makes the new state survive a reboot. `committed` is all that was ever committed, merged.
     fn persist<'a>(&'a self, committed: &'a State) -> Doing<'a, ()>;
 
     /// Returns to the snapshot from whatever is there now, also in what [`Backend::persist`] kept
     /// since. Safe to repeat.
-    fn restore<'a>(&'a self, snapshot: &'a Snapshot, progress: Progress<'a>) -> Doing<'a, ()>;
+    fn restore<'a>(&'a self, snapshot: Arc<Snapshot>, progress: Progress<'a>) -> Doing<'a, ()>;
 }

@@ -12,32 +12,39 @@ use crate::state::{Document, State};
 use crate::transaction::Desired;
 use crate::wire::PlanInfo;
 
-/// Readers at work at a time: each may hold a copy of the whole network.
-const READERS_MAX: usize = 4;
+/// Queries at work at a time. The network is built once for all who ask; what is left of each is
+/// small.
+const SHOWS_MAX: usize = 2;
+/// Documents that are read or planned at a time. They have places of their own: a herd of queries
+/// does not keep a change waiting.
+const PLANS_MAX: usize = 4;
 
 /// Answers what only reads.
 #[derive(Clone)]
 pub(super) struct Reader {
     backend: Arc<dyn Backend>,
     threads: bool,
-    places: Arc<Semaphore>,
+    shows: Arc<Semaphore>,
+    plans: Arc<Semaphore>,
 }
 
 impl Reader {
     pub(super) fn new(backend: Arc<dyn Backend>, threads: bool) -> Self {
-        Self { backend, threads, places: Arc::new(Semaphore::new(READERS_MAX)) }
+        let places = |count| Arc::new(Semaphore::new(count));
+        Self { backend, threads, shows: places(SHOWS_MAX), plans: places(PLANS_MAX) }
     }
 
     pub(super) async fn show(&self, options: ShowOptions) -> Result<Reply, Refusal> {
-        self.run(move |backend| {
+        self.run(&self.shows, move |backend| {
             let observation = backend.observe().map_err(|failure| vec![problem(failure)])?;
             let (mut state, revision) = (observation.state, observation.revision);
             let ShowOptions { kernel_only: _, running_config_only, secrets } = options;
+            // The state is everybody's: what is changed is a copy.
             if running_config_only {
-                keep_configured(&mut state);
+                keep_configured(Arc::make_mut(&mut state));
             }
             if secrets {
-                state.reveal_secrets();
+                Arc::make_mut(&mut state).reveal_secrets();
             }
             Ok(Reply::State { state, revision })
         })
@@ -45,7 +52,7 @@ impl Reader {
     }
 
     pub(super) async fn plan(&self, document: Document, options: plan::Options) -> Result<Reply, Refusal> {
-        self.run(move |backend| {
+        self.run(&self.plans, move |backend| {
             let (plan, current, warnings) = plan_document(backend, &document, &options)?;
             let Told { diff, client_path } = told(&plan, &current, &options);
             Ok(Reply::Plan(PlanInfo { changes: plan::text::json(&plan), diff, warnings, client_path }))
@@ -54,7 +61,7 @@ impl Reader {
     }
 
     pub(super) async fn validate(&self, document: Document) -> Result<Reply, Refusal> {
-        self.run(move |backend| {
+        self.run(&self.plans, move |backend| {
             let (_, _, warnings) = plan_document(backend, &document, &plan::Options::default())?;
             Ok(Reply::Warnings(warnings))
         })
@@ -63,13 +70,13 @@ impl Reader {
 
     /// The document that leads back from the given one to the present state.
     pub(super) async fn revert(&self, document: Document) -> Result<Reply, Refusal> {
-        self.run(move |backend| {
+        self.run(&self.plans, move |backend| {
             let (desired, _) = document.state()?;
             let observation = backend.observe().map_err(|failure| vec![problem(failure)])?;
             let current = observation.state;
             let plan = plan_on(backend, &desired, &current, &plan::Options::default())
                 .map_err(|problems| document.place(problems))?;
-            let state = plan::revert(&desired, &current, &plan);
+            let state = Arc::new(plan::revert(&desired, &current, &plan));
             Ok(Reply::State { state, revision: observation.revision })
         })
         .await
@@ -77,15 +84,19 @@ impl Reader {
 
     /// The document as a state, or everything that is wrong with it.
     pub(super) async fn read(&self, document: Document) -> Result<Arc<Desired>, Refusal> {
-        self.run(move |_| {
+        self.run(&self.plans, move |_| {
             let (state, _) = document.state()?;
             Ok(Arc::new(Desired { document, state }))
         })
         .await
     }
 
-    async fn run<T: Send + 'static>(&self, compute: impl FnOnce(&dyn Backend) -> T + Send + 'static) -> T {
-        let _place = self.places.acquire().await.expect("the semaphore is never closed");
+    async fn run<T: Send + 'static>(
+        &self,
+        places: &Semaphore,
+        compute: impl FnOnce(&dyn Backend) -> T + Send + 'static,
+    ) -> T {
+        let _place = places.acquire().await.expect("the semaphore is never closed");
         let backend = self.backend.clone();
         offload(self.threads, move || compute(&*backend)).await
     }
@@ -96,7 +107,7 @@ fn plan_document(
     backend: &dyn Backend,
     document: &Document,
     options: &plan::Options,
-) -> Result<(Plan, State, Vec<String>), Refusal> {
+) -> Result<(Plan, Arc<State>, Vec<String>), Refusal> {
     let (desired, warnings) = document.state()?;
     let current = backend.observe().map_err(|failure| vec![problem(failure)])?.state;
     let plan = plan_on(backend, &desired, &current, options).map_err(|problems| document.place(problems))?;

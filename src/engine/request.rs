@@ -1,5 +1,7 @@
 //! Every request, from every API, as one value of one enum; every answer likewise.
 
+use std::sync::Arc;
+
 use crate::plan;
 pub use crate::plan::{Client, Options as PlanOptions};
 use crate::state::{Document, Problem, State};
@@ -71,7 +73,7 @@ pub enum Request {
 /// The answer to a [`Request`].
 #[derive(Debug)]
 pub enum Reply {
-    State { state: State, revision: u64 },
+    State { state: Arc<State>, revision: u64 },
     Plan(PlanInfo),
     Warnings(Vec<String>),
     Transaction(TransactionInfo),

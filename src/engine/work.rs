@@ -69,7 +69,7 @@ impl Worker {
                 Outcome::Snapshot(self.snapshot(desired, options, base).await)
             }
             Work::Write(record) => Outcome::Written(self.store.write_record(record).await),
-            Work::Execute(plan) => Outcome::Executed(self.execute(&plan).await),
+            Work::Execute(plan) => Outcome::Executed(self.execute(plan).await),
             Work::Verify(plan) => Outcome::Verified(self.verify(plan).await),
             Work::MarkRollback => Outcome::Marked(self.store.mark_rollback().await),
             Work::Persist(committed) => {
@@ -103,7 +103,7 @@ impl Worker {
         offload(self.threads, move || {
             let current = match current {
                 Some(current) => current,
-                None => Arc::new(backend.observe().map_err(|failure| vec![problem(failure)])?.state),
+                None => backend.observe().map_err(|failure| vec![problem(failure)])?.state,
             };
             let planned = plan_on(&*backend, &desired.state, &current, &options)
                 .map_err(|problems| desired.document.place(problems))?;
@@ -131,7 +131,7 @@ impl Worker {
         Ok((Arc::new(Before { state, private, touched }), planned))
     }
 
-    async fn execute(&self, plan: &Plan) -> Result<(), Problem> {
+    async fn execute(&self, plan: Arc<Plan>) -> Result<(), Problem> {
         let progress = |step| self.report(step);
         bounded("the change", EXECUTE_MAX, self.backend.execute(plan, &progress)).await
     }
@@ -171,14 +171,14 @@ impl Worker {
     /// The one way back, whatever went wrong.
     async fn restore(&self, before: &Before, verify: bool) -> Result<Restored, Problem> {
         let Before { state, private, touched } = before.clone();
-        let snapshot = Snapshot { state, private, touched };
+        let snapshot = Arc::new(Snapshot { state, private, touched });
         let progress = |step| self.report(step);
-        bounded("the rollback", RESTORE_MAX, self.backend.restore(&snapshot, &progress)).await?;
+        let restore = self.backend.restore(snapshot.clone(), &progress);
+        bounded("the rollback", RESTORE_MAX, restore).await?;
         if !verify {
             return Ok(Restored { items: Vec::new() });
         }
         bounded("looking at the network", SYNC_MAX, self.backend.sync()).await?;
-        let snapshot = Arc::new(snapshot);
         let end = Instant::now() + SETTLE_MAX;
         let mut revision = self.backend.revision();
         loop {

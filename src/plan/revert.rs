@@ -116,7 +116,7 @@ fn absent_rule(rule: &RouteRule) -> RouteRule {
 
 fn routes_section(absent: Vec<Route>, present: Vec<Route>) -> Option<Routes> {
     let config: Vec<Route> = absent.into_iter().chain(present).collect();
-    (!config.is_empty()).then_some(Routes { running: None, config: Some(config) })
+    (!config.is_empty()).then_some(Routes { running: None, config: Some(config.into()) })
 }
 
 fn rules_section(absent: Vec<RouteRule>, present: Vec<RouteRule>) -> Option<RouteRules> {

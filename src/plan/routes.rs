@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::{Action, Member, Merge, Merged, NameMatch, Reason, RouteChange, family};
 use crate::state::{
-    ErrorKind, InterfaceState, Ip, Net, Path, Problem, Route, RouteState, RouteType, Routes, State,
+    ErrorKind, InterfaceState, Ip, Net, Path, Problem, Route, RouteState, RouteType, Routes, Shared, State,
 };
 
 /// `RT_TABLE_MAIN` of linux/rtnetlink.h.
@@ -38,9 +38,16 @@ pub fn merge(
         return Err(problems);
     }
 
+    let expected = desired.routes.as_ref().and_then(|routes| routes.config.as_ref());
+    let expect = |config| expected.map(|_| Routes { running: None, config: Some(config) });
+    let losing = losing(merged);
+    if wanted.is_empty() && losing.is_empty() {
+        // Most documents have nothing to do with the hundred thousand routes that may be there.
+        return Ok(Merge { changes: Vec::new(), expected: expect(Shared::default()) });
+    }
     let now: Vec<&Route> = current.config_routes().iter().filter(|route| !is_ignored(route)).collect();
     let index = Index::new(now.iter().copied());
-    let mut fates: Vec<Option<Reason>> = now.iter().map(|route| lost(route, merged)).collect();
+    let mut fates: Vec<Option<Reason>> = now.iter().map(|route| lost(route, &losing)).collect();
     for (_, pattern) in wanted.iter().filter(|(_, route)| route.is_absent()) {
         for i in index.matching(pattern) {
             fates[i].get_or_insert(Reason::Desired);
@@ -51,12 +58,8 @@ pub fn merge(
     let removed = now.iter().zip(&fates).filter_map(|(route, fate)| Some((*route, fate.clone()?)));
     let added = added.into_values().map(|route| (route, Reason::Desired));
     let changes = in_order(removed, added);
-    let expected = desired.routes.as_ref().and_then(|routes| routes.config.as_ref());
-    let expected = expected.map(|_| Routes {
-        running: None,
-        config: Some(wanted.into_iter().map(|(_, route)| route).collect()),
-    });
-    Ok(Merge { changes, expected })
+    let config = wanted.into_iter().map(|(_, route)| route).collect();
+    Ok(Merge { changes, expected: expect(config) })
 }
 
 /// The desired routes that are not there. What they cannot stand next to is marked as replaced.
@@ -101,6 +104,9 @@ fn additions<'w>(
 
 /// The changes that lead from the routes of one state to those of an earlier one.
 pub fn restore(current: &State, before: &State) -> Vec<RouteChange> {
+    if current.shares_routes_with(before) {
+        return Vec::new();
+    }
     let identities = |state| -> BTreeMap<Identity<'_>, &Route> { by_identity(state).collect() };
     let (now, then) = (identities(current), identities(before));
     let removed = now.iter().filter(|(identity, _)| !then.contains_key(identity));
@@ -361,15 +367,27 @@ fn in_order<'r>(
     added.chain(removed.into_iter().map(change(Action::Remove))).collect()
 }
 
-/// Why a route disappears without being asked to: its interface goes, or loses the family (R23).
-fn lost(route: &Route, merged: &Merged) -> Option<Reason> {
+/// The interfaces that go, or lose an address family (true: IPv6), and their routes with them (R23).
+fn losing(merged: &Merged) -> BTreeSet<(&str, bool)> {
+    let loses = |member: &Member, is_v6: bool| {
+        let was_up = member.current.as_ref().is_some_and(|current| current.is_up());
+        let keeps_family = family(member.target.as_ref(), is_v6).is_some_and(Ip::is_enabled);
+        let loses_family = member.had_ip(is_v6) && !keeps_family;
+        member.is_removed() || was_up && !member.is_up() || loses_family
+    };
+    let members = merged.members.iter().filter(|(key, _)| key.userspace.is_none());
+    members
+        .filter(|(_, member)| !member.ignored && member.reason.is_some())
+        .flat_map(|(key, member)| [false, true].map(|is_v6| (key, member, is_v6)))
+        .filter(|(_, member, is_v6)| loses(member, *is_v6))
+        .map(|(key, _, is_v6)| (key.name.as_str(), is_v6))
+        .collect()
+}
+
+/// Why a route disappears without being asked to.
+fn lost(route: &Route, losing: &BTreeSet<(&str, bool)>) -> Option<Reason> {
     let name = route.next_hop_interface.as_deref().filter(|_| route.route_type.is_none())?;
-    let member = merged.kernel(name).filter(|member| !member.ignored && member.reason.is_some())?;
-    let was_up = member.current.as_ref().is_some_and(|current| current.is_up());
-    let keeps_family = family(member.target.as_ref(), is_v6(route)).is_some_and(Ip::is_enabled);
-    let loses_family = member.had_ip(is_v6(route)) && !keeps_family;
-    let goes = member.is_removed() || was_up && !member.is_up() || loses_family;
-    goes.then(|| Reason::InterfaceGone(name.to_owned()))
+    losing.contains(&(name, is_v6(route))).then(|| Reason::InterfaceGone(name.to_owned()))
 }
 
 /// A desired entry with names resolved and defaults filled in; or what is wrong with it.

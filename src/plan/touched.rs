@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::relations::{adopt_port, base, peer, ports, retain_ports};
 use super::routes::{MAIN_TABLE, table_of};
 use super::{Change, Key, Plan};
-use crate::state::{Interface, Mark, Net, Route, RouteRule, RouteRules, Routes, Selector, State};
+use crate::state::{Interface, Mark, Net, Route, RouteRule, RouteRules, Routes, Selector, Shared, State};
 
 /// What the plans of a transaction change, by what identifies it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,14 +68,9 @@ impl Touched {
         }
     }
 
-    /// Whether the rollback may change that interface.
-    pub fn reaches(&self, before: &State, current: &State) -> impl Fn(&str) -> bool + use<> {
-        let reach = self.reach(before, current);
-        move |name| reach.contains(name)
-    }
-
-    /// The interfaces touched, and all that rest on them: the kernel takes a VLAN along with its base.
-    fn reach(&self, before: &State, current: &State) -> BTreeSet<String> {
+    /// The interfaces that a rollback may change: those touched, and all that rest on them (the kernel
+    /// takes a VLAN along with its base).
+    pub fn reach(&self, before: &State, current: &State) -> BTreeSet<String> {
         let mut above: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for interface in before.interfaces().iter().chain(current.interfaces()) {
             for below in [base(interface), peer(interface)].into_iter().flatten() {
@@ -94,7 +89,10 @@ impl Touched {
         reach
     }
 
-    fn routes_back(&self, before: &State, current: &State, reach: &BTreeSet<String>) -> Vec<Route> {
+    fn routes_back(&self, before: &State, current: &State, reach: &BTreeSet<String>) -> Shared<Route> {
+        if before.shares_routes_with(current) {
+            return current.routes.as_ref().and_then(|routes| routes.config.clone()).unwrap_or_default();
+        }
         let is_touched = |route: &&Route| {
             let rests = route.next_hop_interface.as_deref().is_some_and(|name| reach.contains(name));
             rests || (!self.routes.is_empty() && self.routes.contains(&route_key(route)))

@@ -20,6 +20,7 @@ mod reader;
 mod schema;
 mod secret;
 mod sections;
+mod shared;
 mod text;
 mod uninterpreted;
 
@@ -34,6 +35,7 @@ pub use reader::{PROBLEMS_MAX, Reader, nearest};
 pub use schema::json_schema;
 pub use secret::{SECRET_KEYS, is_secret_key};
 pub use sections::*;
+pub use shared::Shared;
 pub use text::{DEPTH_MAX, NODES_MAX, SCALAR_BYTES_MAX, SCALARS_BYTES_MAX, TEXT_BYTES_MAX};
 pub(crate) use uninterpreted::HEADER_KEYS;
 pub use uninterpreted::Uninterpreted;

@@ -1,9 +1,10 @@
-//! The doors to the system: clock, files, and the safety net behind the daemon. Behind traits, so
-//! that a test can fake each.
+//! The doors to the system: clock, files, and the safety net behind the daemon, behind traits, so
+//! that a test can fake each; and the memory that the process takes of it.
 
 mod clock;
 mod disk;
 mod folder;
+pub mod memory;
 mod safety_net;
 
 pub use clock::{BootClock, Clock, boot_id};

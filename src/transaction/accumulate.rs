@@ -27,7 +27,7 @@ pub fn accumulate(committed: &State, wish: &State, plan: &Plan) -> State {
     // A list of configuration is not replaced but completed.
     State {
         interfaces: Some(interfaces),
-        routes: routes.map(|config| Routes { running: None, config: Some(config) }),
+        routes: routes.map(|config| Routes { running: None, config: Some(config.into()) }),
         route_rules: rules.map(|config| RouteRules { config: Some(config) }),
         dns_resolver: desired.dns_resolver.map(|dns| DnsResolver { running: None, ..dns }),
         ..desired

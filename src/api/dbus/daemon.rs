@@ -144,7 +144,7 @@ impl Daemon {
     ) -> Result<(String, u64), BusError> {
         match self.ask(call, method, parameters).await? {
             Reply::State { state, revision } => {
-                let text = self.service.print(move || serde_json::to_string(&state)).await?;
+                let text = self.service.print(move || serde_json::to_string(&*state)).await?;
                 let text = text.map_err(|_| BusError::new(ErrorKind::Bug, "a state does not print"))?;
                 Ok((text, revision))
             }

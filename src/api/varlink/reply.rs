@@ -35,7 +35,6 @@ pub(super) fn last<T: Serialize>(parameters: T) -> Vec<u8> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Answered {
-    State { state: Box<State>, revision: u64 },
     Plan { plan: PlanInfo },
     Warnings { warnings: Vec<String> },
     Transaction { transaction: TransactionInfo },
@@ -43,10 +42,17 @@ enum Answered {
     Status { status: StatusInfo },
 }
 
+/// A state that others may be looking at, too.
+#[derive(Serialize)]
+struct Shown<'s> {
+    state: &'s State,
+    revision: u64,
+}
+
 /// The answer of the engine.
 pub(super) fn answer(reply: Reply) -> Vec<u8> {
     last(match reply {
-        Reply::State { state, revision } => Answered::State { state: Box::new(state), revision },
+        Reply::State { state, revision } => return last(Shown { state: &state, revision }),
         Reply::Plan(plan) => Answered::Plan { plan },
         Reply::Warnings(warnings) => Answered::Warnings { warnings },
         Reply::Transaction(transaction) => Answered::Transaction { transaction },

@@ -220,7 +220,7 @@ impl Backend for FakeBackend {
             Some(Fault::Silent) => network.former.clone(),
             Some(fault) => return Err(failure(Point::Observe, fault)),
         };
-        Ok(Observation { state, revision: *self.revision.borrow() })
+        Ok(Observation { state: Arc::new(state), revision: *self.revision.borrow() })
     }
 
     fn revision(&self) -> watch::Receiver<u64> {
@@ -243,15 +243,15 @@ impl Backend for FakeBackend {
         })
     }
 
-    fn execute<'a>(&'a self, plan: &'a Plan, progress: Progress<'a>) -> Doing<'a, ()> {
-        Box::pin(self.run(&plan.changes, Point::Step, progress))
+    fn execute<'a>(&'a self, plan: Arc<Plan>, progress: Progress<'a>) -> Doing<'a, ()> {
+        Box::pin(async move { self.run(&plan.changes, Point::Step, progress).await })
     }
 
     fn persist<'a>(&'a self, committed: &'a State) -> Doing<'a, ()> {
         Box::pin(self.act(Point::Persist, |fake| fake.network().persisted = Some(committed.clone())))
     }
 
-    fn restore<'a>(&'a self, snapshot: &'a Snapshot, progress: Progress<'a>) -> Doing<'a, ()> {
+    fn restore<'a>(&'a self, snapshot: Arc<Snapshot>, progress: Progress<'a>) -> Doing<'a, ()> {
         Box::pin(async move {
             let now = self.state();
             let plan = plan::restore(&snapshot.way_back(&now), &now);

@@ -53,7 +53,7 @@ fn route(state: &mut State, change: &RouteChange) {
 }
 
 fn config_routes(state: &mut State) -> Option<&mut Vec<crate::state::Route>> {
-    state.routes.as_mut()?.config.as_mut()
+    state.routes.as_mut()?.config.as_deref_mut()
 }
 
 fn rule(state: &mut State, change: &RuleChange) {

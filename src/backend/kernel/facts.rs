@@ -91,8 +91,8 @@ impl Facts {
 
     /// The state to return to from `now`. Where IPv6 was on and had no address yet (without carrier
     /// there is none), the addresses that the kernel has made since are no difference.
-    pub(super) fn goal(&self, was: &State, now: &State) -> State {
-        let mut goal = was.clone();
+    pub(super) fn goal(&self, was: State, now: &State) -> State {
+        let mut goal = was;
         for interface in goal.interfaces.iter_mut().flatten() {
             let was_on =
                 self.links.get(&interface.name).and_then(|link| link.ipv6.get("disable_ipv6")) == Some(&0);

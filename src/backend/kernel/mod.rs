@@ -8,6 +8,7 @@
 //! | `refuse` | what a kernel alone cannot do; pure |
 //! | `encode`, `ethtool` | operations as netlink requests |
 //! | `execute` | sends them, few round trips |
+//! | `observer` | the network as a state, built once for each revision |
 //! | `facts` | what a restore needs that the document cannot say |
 //! | `probe` | what this kernel can make |
 //! | `files` | sysctls, resolv.conf, host name |
@@ -19,24 +20,29 @@ mod facts;
 mod files;
 mod links;
 mod lower;
+mod observer;
 mod op;
 mod probe;
 mod refuse;
 mod routes;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 
 use self::execute::{cannot, execute};
 use self::facts::Facts;
 use self::files::Files;
 use self::lower::lower;
+use self::observer::Observer;
+use self::op::Op;
 use self::probe::Kinds;
 use super::{Backend, Capabilities, Doing, Failure, Observation, Progress, Snapshot};
 use crate::kernel::mirror::{Mirror, Stopped};
 use crate::kernel::netlink::{Connection, Protocol};
-use crate::kernel::show::{Scope, show};
 use crate::plan::{self, Plan};
 use crate::state::{ErrorKind, Problem, State};
 
@@ -47,8 +53,18 @@ const RESTORE_ROUNDS: u32 = 3;
 /// The backend that needs nothing but the kernel.
 pub struct KernelBackend {
     mirror: Mirror,
+    observer: Arc<Observer>,
     kinds: Kinds,
     files: Files,
+}
+
+/// What leads back to a snapshot from what is there now.
+struct WayBack {
+    ops: Vec<Op>,
+    /// Whether the network is as it was.
+    is_there: bool,
+    /// The links that may be changed on the way.
+    may_change: BTreeSet<String>,
 }
 
 impl KernelBackend {
@@ -60,49 +76,56 @@ impl KernelBackend {
         let kinds = Kinds::probe(&mut connection)
             .await
             .map_err(|error| cannot("find out what the kernel can do", &error))?;
-        Ok(Self { mirror, kinds, files: Files::new(root) })
-    }
-
-    fn state(&self) -> State {
-        let mut state = show(&self.mirror.image(), Scope::Everything);
-        state.reveal_secrets();
-        state
+        Ok(Self { observer: Observer::new(mirror.clone()), mirror, kinds, files: Files::new(root) })
     }
 
     async fn settled(&self) -> Result<(), Failure> {
         self.mirror.sync().await.map_err(stopped)
     }
 
-    /// Carries out a plan from what is there now.
-    async fn carry_out(&self, plan: &Plan, progress: Progress<'_>) -> Result<(), Failure> {
+    /// Computes something from the network as it is once it is settled, where it keeps nobody
+    /// waiting.
+    async fn from_settled<T: Send + 'static>(
+        &self,
+        compute: impl FnOnce(&State) -> T + Send + 'static,
+    ) -> Result<T, Failure> {
         self.settled().await?;
-        let ops = lower(plan, &self.state());
+        let observer = self.observer.clone();
+        let computed = spawn_blocking(move || compute(&observer.observe().state)).await;
+        computed.map_err(|error| cannot("look at the network", &error))
+    }
+
+    /// Carries out a plan from what is there now.
+    async fn carry_out(&self, plan: Arc<Plan>, progress: Progress<'_>) -> Result<(), Failure> {
+        let ops = self.from_settled(move |now| lower(&plan, now)).await?;
         let done = execute(&ops, &self.files, progress).await;
         self.settled().await?;
         done
     }
 
-    async fn restore_once(
-        &self,
-        snapshot: &Snapshot,
-        facts: &Facts,
-        progress: Progress<'_>,
-    ) -> Result<(), Failure> {
-        self.settled().await?;
-        let plan = self.way_back(snapshot, facts);
-        let reaches = snapshot.touched.reaches(&snapshot.state, &self.state());
-        let done = self.carry_out(&plan, progress).await;
-        // As much as possible, whatever failed before.
-        let ops = facts.differences(&Facts::take(&self.mirror.image(), &self.files)?, reaches);
-        let facts_done = execute(&ops, &self.files, progress).await;
-        let files_done = facts.restore_files(&self.files);
-        self.settled().await?;
-        done.and(facts_done).and(files_done)
+    /// The way back from here. One look at the network serves the whole round.
+    async fn way_back(&self, snapshot: &Arc<Snapshot>, facts: &Arc<Facts>) -> Result<WayBack, Failure> {
+        let (snapshot, facts) = (snapshot.clone(), facts.clone());
+        self.from_settled(move |now| {
+            let plan = plan::restore(&facts.goal(snapshot.way_back(now), now), now);
+            WayBack {
+                ops: lower(&plan, now),
+                is_there: plan.is_empty(),
+                may_change: snapshot.touched.reach(&snapshot.state, now),
+            }
+        })
+        .await
     }
 
-    fn way_back(&self, snapshot: &Snapshot, facts: &Facts) -> Plan {
-        let now = self.state();
-        plan::restore(&facts.goal(&snapshot.way_back(&now), &now), &now)
+    async fn go_back(&self, way: &WayBack, facts: &Facts, progress: Progress<'_>) -> Result<(), Failure> {
+        let done = execute(&way.ops, &self.files, progress).await;
+        // As much as possible, whatever failed before.
+        self.settled().await?;
+        let now = Facts::take(&self.mirror.image(), &self.files)?;
+        let ops = facts.differences(&now, |link| way.may_change.contains(link));
+        let facts_done = execute(&ops, &self.files, progress).await;
+        let files_done = facts.restore_files(&self.files);
+        done.and(facts_done).and(files_done)
     }
 }
 
@@ -127,10 +150,7 @@ impl Backend for KernelBackend {
     }
 
     fn observe(&self) -> Result<Observation, Failure> {
-        let image = self.mirror.image();
-        let mut state = show(&image, Scope::Everything);
-        state.reveal_secrets();
-        Ok(Observation { state, revision: image.revision })
+        Ok(self.observer.observe())
     }
 
     fn revision(&self) -> watch::Receiver<u64> {
@@ -145,11 +165,13 @@ impl Backend for KernelBackend {
         Box::pin(async {
             self.settled().await?;
             let facts = Facts::take(&self.mirror.image(), &self.files)?;
-            Ok(Snapshot { state: self.state(), private: facts.to_json(), touched: plan::Touched::default() })
+            let seen = self.observer.look().await.map_err(|error| cannot("look at the network", &error))?;
+            let state = State::clone(&seen.state);
+            Ok(Snapshot { state, private: facts.to_json(), touched: plan::Touched::default() })
         })
     }
 
-    fn execute<'a>(&'a self, plan: &'a Plan, progress: Progress<'a>) -> Doing<'a, ()> {
+    fn execute<'a>(&'a self, plan: Arc<Plan>, progress: Progress<'a>) -> Doing<'a, ()> {
         Box::pin(self.carry_out(plan, progress))
     }
 
@@ -159,14 +181,16 @@ impl Backend for KernelBackend {
         Box::pin(async { Ok(()) })
     }
 
-    fn restore<'a>(&'a self, snapshot: &'a Snapshot, progress: Progress<'a>) -> Doing<'a, ()> {
+    fn restore<'a>(&'a self, snapshot: Arc<Snapshot>, progress: Progress<'a>) -> Doing<'a, ()> {
         Box::pin(async move {
-            let facts = Facts::from_json(&snapshot.private)?;
+            let facts = Arc::new(Facts::from_json(&snapshot.private)?);
+            let mut way = self.way_back(&snapshot, &facts).await?;
             let mut done = Ok(());
             for _ in 0..RESTORE_ROUNDS {
-                done = self.restore_once(snapshot, &facts, progress).await;
-                if done.is_ok() && self.way_back(snapshot, &facts).is_empty() {
-                    return Ok(());
+                done = self.go_back(&way, &facts, progress).await;
+                way = self.way_back(&snapshot, &facts).await?;
+                if done.is_ok() && way.is_there {
+                    break;
                 }
             }
             done

@@ -173,6 +173,9 @@ impl RouteOps {
         lost: &BTreeSet<String>,
         vrf_table: impl Fn(&str) -> Option<u32>,
     ) -> Self {
+        if removed.is_empty() && added.is_empty() && lost.is_empty() {
+            return Self { remove: Vec::new(), add: Vec::new() };
+        }
         let of = |route: &Route| RouteSpec::of(route, &vrf_table);
         let specs =
             |list: &[&Route]| -> Vec<RouteSpec> { list.iter().filter_map(|route| of(route)).collect() };

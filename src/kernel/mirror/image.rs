@@ -28,6 +28,8 @@ pub struct Image {
     pub addresses: Arc<BTreeMap<u32, Vec<Address>>>,
     pub routes4: Arc<BTreeSet<Route>>,
     pub routes6: Arc<BTreeSet<Route>>,
+    /// Increases with every change of the routes: as long as it is the same, so are they.
+    pub route_changes: u64,
     /// IPv4 first, each family in the kernel's order of evaluation.
     pub rules: Arc<Vec<Rule>>,
     /// By index of the bridge or its port.
@@ -126,11 +128,23 @@ impl Image {
         is_v6: bool,
         doubts: &'a mut Doubts,
     ) -> (&'a mut BTreeSet<Route>, &'a mut bool) {
+        self.route_changes += 1;
         if is_v6 {
             (Arc::make_mut(&mut self.routes6), &mut doubts.routes6)
         } else {
             (Arc::make_mut(&mut self.routes4), &mut doubts.routes4)
         }
+    }
+
+    /// Takes all routes of a family as they were asked for anew. Returns whether they differ.
+    pub(super) fn put_routes(&mut self, is_v6: bool, routes: BTreeSet<Route>) -> bool {
+        let known = if is_v6 { &mut self.routes6 } else { &mut self.routes4 };
+        let changed = **known != routes;
+        if changed {
+            *known = Arc::new(routes);
+            self.route_changes += 1;
+        }
+        changed
     }
 
     fn follow_link(&mut self, message: &Message<'_>, doubts: &mut Doubts) -> bool {
@@ -300,10 +314,15 @@ impl Image {
                 Hops::None | Hops::One(_) | Hops::Many(_) => {}
             }
         }
-        for route in &dropped {
-            Arc::make_mut(&mut self.routes4).remove(route);
+        if dropped.is_empty() {
+            return false;
         }
-        !dropped.is_empty()
+        let routes = Arc::make_mut(&mut self.routes4);
+        for route in &dropped {
+            routes.remove(route);
+        }
+        self.route_changes += 1;
+        true
     }
 }
 

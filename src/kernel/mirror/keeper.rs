@@ -311,6 +311,7 @@ impl Keeper {
         self.doubts = doubts;
         self.change(|former| {
             image.revision = former.revision;
+            image.route_changes = former.route_changes + 1;
             image.devices = Arc::clone(&former.devices);
             image.ethtool = Arc::clone(&former.ethtool);
             image.feature_names = Arc::clone(&former.feature_names);
@@ -363,20 +364,12 @@ impl Keeper {
         let mut doubts = std::mem::take(&mut self.doubts);
         self.change(|image| image.settle(&mut doubts));
         if doubts.routes4 {
-            let routes = Arc::new(self.dump_routes(libc::AF_INET).await?);
-            self.change(|image| {
-                let changed = image.routes4 != routes;
-                image.routes4 = routes;
-                changed
-            });
+            let routes = self.dump_routes(libc::AF_INET).await?;
+            self.change(|image| image.put_routes(false, routes));
         }
         if doubts.routes6 {
-            let routes = Arc::new(self.dump_routes(libc::AF_INET6).await?);
-            self.change(|image| {
-                let changed = image.routes6 != routes;
-                image.routes6 = routes;
-                changed
-            });
+            let routes = self.dump_routes(libc::AF_INET6).await?;
+            self.change(|image| image.put_routes(true, routes));
         }
         if !doubts.vlans.is_empty() {
             self.read_vlans().await?;

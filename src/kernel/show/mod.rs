@@ -31,13 +31,79 @@ pub enum Scope {
 
 /// Translates an image to a document.
 pub fn show(image: &Image, scope: Scope) -> State {
-    let ports = interface::Ports::of(image);
-    State {
-        hostname: global::hostname(image),
-        dns_resolver: global::resolver(image, scope),
-        route_rules: Some(routes::rules(image, scope)),
-        routes: Some(routes::routes(image, scope)),
-        interfaces: Some(interface::interfaces(image, &ports, scope)),
-        ..State::empty()
+    Translator::new(scope).show(image)
+}
+
+/// Translates one image after the other of the same mirror. As long as the routes are the same,
+/// their translations share one list.
+#[derive(Debug)]
+pub struct Translator {
+    scope: Scope,
+    routes: Option<routes::Known>,
+}
+
+impl Translator {
+    pub fn new(scope: Scope) -> Self {
+        Self { scope, routes: None }
+    }
+
+    pub fn show(&mut self, image: &Image) -> State {
+        let scope = self.scope;
+        let ports = interface::Ports::of(image);
+        State {
+            hostname: global::hostname(image),
+            dns_resolver: global::resolver(image, scope),
+            route_rules: Some(routes::rules(image, scope)),
+            routes: Some(routes::routes(image, scope, &mut self.routes)),
+            interfaces: Some(interface::interfaces(image, &ports, scope)),
+            ..State::empty()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::mirror::{Hops, Metrics, Route};
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::Arc;
+
+    fn blackhole(protocol: u8) -> Route {
+        Route {
+            table: 254,
+            destination: IpAddr::V4(Ipv4Addr::new(192, 0, 2, protocol)),
+            prefix: 32,
+            tos: 0,
+            metric: 0,
+            from: None,
+            kind: nix::libc::RTN_BLACKHOLE,
+            scope: 0,
+            protocol,
+            source: None,
+            hops: Hops::None,
+            metrics: Metrics::default(),
+            nexthop_id: 0,
+        }
+    }
+
+    #[test]
+    fn routes_are_translated_again_only_after_a_change() {
+        let mut translator = Translator::new(Scope::Everything);
+        let mut image = Image::default();
+        Arc::make_mut(&mut image.routes4).insert(blackhole(nix::libc::RTPROT_STATIC));
+        image.route_changes += 1;
+        let first = translator.show(&image);
+        image.revision += 1;
+        let second = translator.show(&image);
+        assert!(first.shares_routes_with(&second));
+        let routes = second.routes.as_ref().expect("a list of routes");
+        assert!(routes.running.as_ref().zip(routes.config.as_ref()).is_some_and(|(a, b)| a.is_same(b)));
+
+        Arc::make_mut(&mut image.routes4).insert(blackhole(crate::kernel::netlink::uapi::route::RTPROT_RA));
+        image.route_changes += 1;
+        let third = translator.show(&image);
+        assert!(!third.shares_routes_with(&second));
+        assert_eq!((third.config_routes().len(), third.running_routes().len()), (1, 2));
+        assert_eq!(third.config_routes(), second.config_routes());
     }
 }

@@ -5,7 +5,9 @@ use crate::kernel::mirror::{Hop, Image, Link, Route, Rule};
 use crate::kernel::netlink::kinds::Data;
 use crate::kernel::netlink::uapi::route::*;
 use crate::kernel::netlink::uapi::rule::*;
-use crate::state::{self, Family, Mark, Net, RouteRule, RouteRules, RouteState, RouteType, Routes, Selector};
+use crate::state::{
+    self, Family, Mark, Net, RouteRule, RouteRules, RouteState, RouteType, Routes, Selector, Shared,
+};
 use nix::libc;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -15,38 +17,79 @@ const CONFIGURED: [u8; 2] = [libc::RTPROT_BOOT, libc::RTPROT_STATIC];
 /// Routes of these origins are shown as running, too.
 const LEARNED: [u8; 5] = [RTPROT_RA, RTPROT_DHCP, RTPROT_MROUTED, RTPROT_KEEPALIVED, RTPROT_BABEL];
 
-/// Names that routes refer to.
-struct Names<'a> {
-    image: &'a Image,
-    /// VRFs that are up, by table.
-    vrfs: BTreeMap<u32, &'a str>,
+/// What a translation of routes is made from, and what it came to.
+#[derive(Debug)]
+pub(super) struct Known {
+    changes: u64,
+    names: Names,
+    routes: Routes,
 }
 
-pub(super) fn routes(image: &Image, scope: Scope) -> Routes {
-    let vrf = |link: &'_ Link| match &link.data {
-        Some(Data::Vrf(vrf)) if link.is_up() => vrf.table,
-        _ => None,
-    };
-    let links = image.links.values();
-    let vrfs = links.filter_map(|link| Some((vrf(link)?, &*link.name))).collect();
-    let names = Names { image, vrfs };
-    let (mut running, mut config) = (Vec::new(), Vec::new());
+/// What routes refer to.
+#[derive(Debug, PartialEq)]
+struct Names {
+    /// By index.
+    links: BTreeMap<u32, Name>,
+    /// VRFs that are up, by table.
+    vrfs: BTreeMap<u32, String>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Name {
+    link: String,
+    is_ignored: bool,
+}
+
+/// The routes of an image; those that are known, if it has the same.
+pub(super) fn routes(image: &Image, scope: Scope, known: &mut Option<Known>) -> Routes {
+    let names = Names::of(image);
+    if let Some(known) = known
+        && known.changes == image.route_changes
+        && known.names == names
+    {
+        return known.routes.clone();
+    }
+    let routes = translate(image, scope, &names);
+    *known = Some(Known { changes: image.route_changes, names, routes: routes.clone() });
+    routes
+}
+
+fn translate(image: &Image, scope: Scope, names: &Names) -> Routes {
+    // What is in effect, and whether each entry of it is configured.
+    let (mut running, mut is_configured) = (Vec::new(), Vec::new());
     for route in image.routes() {
         let configured = CONFIGURED.contains(&route.protocol);
         let learned = scope == Scope::Everything && LEARNED.contains(&route.protocol);
-        if !(configured || learned) || !matches!(route.scope, RT_SCOPE_UNIVERSE | RT_SCOPE_LINK) {
-            continue;
-        }
-        let first = running.len();
-        names.translate(route, &mut running);
-        if configured {
-            config.extend_from_slice(&running[first..]);
+        if (configured || learned) && matches!(route.scope, RT_SCOPE_UNIVERSE | RT_SCOPE_LINK) {
+            names.translate(route, &mut running);
+            is_configured.resize(running.len(), configured);
         }
     }
+    running.shrink_to_fit();
+    let running = Shared::from(running);
+    // A host that learns no routes has but one list.
+    let config = if is_configured.iter().all(|configured| *configured) {
+        running.clone()
+    } else {
+        let entries = running.iter().zip(&is_configured);
+        entries.filter(|(_, configured)| **configured).map(|(route, _)| route.clone()).collect()
+    };
     Routes { running: (scope == Scope::Everything).then_some(running), config: Some(config) }
 }
 
-impl Names<'_> {
+impl Names {
+    fn of(image: &Image) -> Self {
+        let vrf = |link: &'_ Link| match &link.data {
+            Some(Data::Vrf(vrf)) if link.is_up() => vrf.table,
+            _ => None,
+        };
+        let name = |link: &'_ Link| Name { link: link.name.to_string(), is_ignored: is_ignored(link) };
+        Self {
+            links: image.links.iter().map(|(index, link)| (*index, name(link))).collect(),
+            vrfs: image.links.values().filter_map(|link| Some((vrf(link)?, link.name.to_string()))).collect(),
+        }
+    }
+
     /// Appends an entry for each next hop.
     fn translate(&self, route: &Route, list: &mut Vec<state::Route>) {
         let Some(destination) = Net::new(route.destination, route.prefix) else {
@@ -73,24 +116,24 @@ impl Names<'_> {
             quickack: metric(RTAX_QUICKACK).map(|value| value != 0),
             advmss: metric(RTAX_ADVMSS),
             lock_mtu: route.metrics.is_locked(RTAX_MTU).then_some(true),
-            vrf_name: self.vrfs.get(&route.table).map(|name| (*name).to_owned()),
+            vrf_name: self.vrfs.get(&route.table).cloned(),
             ..state::Route::empty()
         };
         let hops = route.hops.as_slice();
         if route_type.is_some() {
             // IPv6 ties such a route to the loopback, IPv4 to nothing.
-            let lo = hops.first().and_then(|hop| self.image.link_name(hop.link));
-            list.push(state::Route { next_hop_interface: lo.map(str::to_owned), ..entry });
+            let lo = hops.first().and_then(|hop| self.links.get(&hop.link));
+            list.push(state::Route { next_hop_interface: lo.map(|name| name.link.clone()), ..entry });
             return;
         }
         let weighted = !route.is_v6() && hops.len() > 1;
         for hop in hops {
-            let Some(link) = self.image.links.get(&hop.link) else {
+            let Some(name) = self.links.get(&hop.link) else {
                 continue;
             };
             list.push(state::Route {
-                state: is_ignored(link).then_some(RouteState::Ignore),
-                next_hop_interface: Some(link.name.to_string()),
+                state: name.is_ignored.then_some(RouteState::Ignore),
+                next_hop_interface: Some(name.link.clone()),
                 next_hop_address: Some(gateway(route, hop)),
                 weight: weighted.then_some(hop.weight),
                 ..entry.clone()

@@ -5,15 +5,15 @@ use std::net::IpAddr;
 use serde::{Serialize, Serializer};
 
 use super::{AbsentState, Family};
-use crate::state::{Net, Node, Part, Reader, Selector, Shape};
+use crate::state::{Net, Node, Part, Reader, Selector, Shape, Shared};
 
 section! {
     /// Routes.
     pub struct Routes {
         /// All routes in effect.
-        "running" => running: Option<Vec<Route>> [ReadOnly],
+        "running" => running: Option<Shared<Route>> [ReadOnly],
         /// Configured routes; in a desired document additions, and patterns to remove.
-        "config" => config: Option<Vec<Route>>,
+        "config" => config: Option<Shared<Route>>,
     }
 }
 
@@ -77,6 +77,17 @@ section! {
         "lock-mtu" => lock_mtu: Option<bool>,
         /// Use the table of that VRF.
         "vrf-name" => vrf_name: Option<String>,
+    }
+}
+
+/// Nothing of a route is only for queries, so `drop_read_only` has nothing to do.
+impl Part for Shared<Route> {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        Vec::read(node, reader).map(Self::from)
+    }
+
+    fn shape() -> Shape {
+        Vec::<Route>::shape()
     }
 }
 
