@@ -1,4 +1,4 @@
-//! The safety net behind the daemon (S17), on one that a test can look at.
+//! The safety net behind the daemon (S19), on one that a test can look at.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -98,7 +98,7 @@ async fn settled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s17_the_net_is_set_exactly_while_something_awaits_commit() {
+async fn s19_the_net_is_set_exactly_while_something_awaits_commit() {
     let host = Host::new();
     let daemon = host.start().await;
     settled().await;
@@ -129,7 +129,7 @@ async fn s17_the_net_is_set_exactly_while_something_awaits_commit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s17_the_net_stays_while_a_rollback_is_under_way() {
+async fn s19_the_net_stays_while_a_rollback_is_under_way() {
     let host = Host::new();
     let daemon = host.start().await;
     let info = daemon.try_out(root(), &dummy("dummy0", 7)).await;
@@ -144,7 +144,7 @@ async fn s17_the_net_stays_while_a_rollback_is_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s17_the_net_outlives_the_daemon_and_the_next_one_takes_it_over() {
+async fn s19_the_net_outlives_the_daemon_and_the_next_one_takes_it_over() {
     for is_killed in [true, false] {
         let host = Host::new();
         let daemon = host.start().await;
@@ -177,7 +177,7 @@ async fn s17_the_net_outlives_the_daemon_and_the_next_one_takes_it_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s17_a_net_that_cannot_be_set_is_told_and_stands_in_nobodys_way() {
+async fn s19_a_net_that_cannot_be_set_is_told_and_stands_in_nobodys_way() {
     for manner in [Manner::Fails, Manner::Hangs] {
         let host = Host::new();
         host.net.answer(manner);
@@ -199,7 +199,7 @@ async fn s17_a_net_that_cannot_be_set_is_told_and_stands_in_nobodys_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s17_after_a_reboot_there_is_no_net_and_nothing_left_to_restore() {
+async fn s19_after_a_reboot_there_is_no_net_and_nothing_left_to_restore() {
     let mut host = Host::new();
     let daemon = host.start().await;
     let info = daemon.try_out(root(), &dummy("dummy0", 7)).await;
