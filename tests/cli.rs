@@ -222,8 +222,8 @@ fn several_documents_that_are_not_committed_are_one_change() {
     assert_eq!(result.code, Some(0), "{}", result.err);
     let hint = "transaction 7 awaits commit: it is rolled back in 60 s unless `nmctl commit 7` keeps it\n";
     assert_eq!(result.err, hint.repeat(2));
-    assert_eq!(daemon.call()["parameters"]["options"], json!({"commit": false, "timeout_s": 60}));
-    assert_eq!(daemon.call()["parameters"]["options"], json!({"commit": false, "timeout_s": 60, "join": 7}));
+    assert_eq!(daemon.call()["parameters"]["options"], json!({"commit": false}));
+    assert_eq!(daemon.call()["parameters"]["options"], json!({"commit": false, "join": 7}));
     daemon.finished();
 }
 
@@ -343,7 +343,7 @@ fn an_interrupt_takes_the_change_back() {
         result.err,
         "interrupted: taking transaction 7 back\ninterrupted: transaction 7 cancelled; the network is as before\n"
     );
-    assert_eq!(daemon.call()["parameters"]["options"], json!({"timeout_s": 60}));
+    assert_eq!(daemon.call()["parameters"]["options"], json!({}));
     assert_eq!(daemon.call()["parameters"], json!({"id": 7}));
     daemon.finished();
 }

@@ -105,7 +105,8 @@ struct Newest {
 }
 
 /// The request in a call; None for `Monitor`, which the engine answers with its events.
-pub(super) fn request(method: Method, call: &[u8]) -> Result<Option<Request>, Refusal> {
+/// `timeout_s` holds for a change that names none.
+pub(super) fn request(method: Method, call: &[u8], timeout_s: u32) -> Result<Option<Request>, Refusal> {
     let request = match method {
         Method::Show => {
             let Show { options } = parameters(call)?;
@@ -127,7 +128,7 @@ pub(super) fn request(method: Method, call: &[u8]) -> Result<Option<Request>, Re
                 server_address,
                 ..ApplyWith::default()
             };
-            Request::Plan { document: sent(document, state)?, options: apply_options(with)?.plan }
+            Request::Plan { document: sent(document, state)?, options: apply_options(with, timeout_s)?.plan }
         }
         Method::Validate => {
             let Sent { document, state } = parameters(call)?;
@@ -135,7 +136,7 @@ pub(super) fn request(method: Method, call: &[u8]) -> Result<Option<Request>, Re
         }
         Method::Apply | Method::Submit => {
             let SentWith { document, state, options } = parameters(call)?;
-            let options = apply_options(options.unwrap_or_default())?;
+            let options = apply_options(options.unwrap_or_default(), timeout_s)?;
             Request::Submit { document: sent(document, state)?, options }
         }
         Method::Commit => Request::Commit { id: parameters::<MaybeId>(call)?.id },
@@ -170,7 +171,7 @@ pub(super) fn request(method: Method, call: &[u8]) -> Result<Option<Request>, Re
     Ok(Some(request))
 }
 
-fn apply_options(with: ApplyWith) -> Result<ApplyOptions, Refusal> {
+fn apply_options(with: ApplyWith, default_timeout_s: u32) -> Result<ApplyOptions, Refusal> {
     let ApplyWith {
         override_interfaces,
         memory_only,
@@ -183,7 +184,7 @@ fn apply_options(with: ApplyWith) -> Result<ApplyOptions, Refusal> {
         client_address,
         server_address,
     } = with;
-    let mut options = ApplyOptions::default();
+    let mut options = ApplyOptions { timeout_s: default_timeout_s, ..ApplyOptions::default() };
     set(&mut options.plan.override_interfaces, override_interfaces);
     set(&mut options.plan.memory_only, memory_only);
     set(&mut options.verify, verify);
@@ -277,7 +278,7 @@ mod tests {
     use super::*;
 
     fn error(method: Method, call: &str) -> String {
-        let problems = request(method, call.as_bytes()).expect_err("a wrong call");
+        let problems = request(method, call.as_bytes(), 60).expect_err("a wrong call");
         problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 
@@ -331,11 +332,11 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_those_of_the_engine() {
+    fn defaults_are_those_of_the_engine_and_its_configuration() {
         let call = br#"{"parameters": {"state": {}, "options": {}}}"#;
-        let Ok(Some(Request::Submit { options, .. })) = request(Method::Apply, call) else {
+        let Ok(Some(Request::Submit { options, .. })) = request(Method::Apply, call, 7) else {
             panic!("not a submission");
         };
-        assert_eq!(options, ApplyOptions::default());
+        assert_eq!(options, ApplyOptions { timeout_s: 7, ..ApplyOptions::default() });
     }
 }

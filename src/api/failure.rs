@@ -64,13 +64,14 @@ impl From<Denied> for Failure {
 }
 
 fn info(problem: Problem) -> ErrorInfo {
-    let Problem { kind, path, message, hint, at } = problem;
+    let Problem { kind, path, message, interface, hint, at } = problem;
     ErrorInfo {
         kind: kind.name().into(),
         message,
         path: path.to_string(),
         line: at.map(|at| at.line),
         column: at.map(|at| at.column),
+        interface,
         hint,
         more: Vec::new(),
     }

@@ -61,7 +61,10 @@ impl Service {
     pub async fn ask(&self, caller: &Caller, method: Method, call: Vec<u8>) -> Result<Asked, Failure> {
         let Inner { engine, gate, .. } = &*self.inner;
         let mut permit = gate.permit(caller, method.action()).await?;
-        let request = self.read(call.len(), move || decode::request(method, &call)).await??;
+        let request = {
+            let timeout_s = engine.timeout_s();
+            self.read(call.len(), move || decode::request(method, &call, timeout_s)).await??
+        };
         if matches!(&request, Some(Request::Show(options)) if options.secrets) {
             permit = gate.permit(caller, Action::ShowSecrets).await?;
         }

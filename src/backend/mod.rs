@@ -23,7 +23,7 @@ pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send +
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub kind: ErrorKind,
-    /// The interface, route or rule concerned, when one is.
+    /// The name of the interface concerned, when one is.
     pub subject: Option<String>,
     pub message: String,
 }

@@ -174,9 +174,9 @@ pub struct Apply {
     /// Wait for `nmctl commit` until the timeout is over, then roll back
     #[arg(long)]
     pub no_commit: bool,
-    /// Seconds until a change that is not committed is rolled back
-    #[arg(long, value_name = "S", default_value_t = 60)]
-    pub timeout: u32,
+    /// Seconds until a change that is not committed is rolled back [default: the daemon's, 60 unless configured]
+    #[arg(long, value_name = "S")]
+    pub timeout: Option<u32>,
     /// Do not compare the network with the document afterwards
     #[arg(long)]
     pub no_verify: bool,

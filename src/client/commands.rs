@@ -105,7 +105,7 @@ fn apply(
         options.extend(self::options([
             ("commit", arguments.no_commit.then_some(json!(false))),
             ("verify", arguments.no_verify.then_some(json!(false))),
-            ("timeout_s", Some(json!(arguments.timeout))),
+            ("timeout_s", arguments.timeout.map(Json::from)),
             ("wait", when(arguments.wait)),
             ("join", join.map(Json::from)),
         ]));

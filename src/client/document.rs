@@ -58,6 +58,7 @@ impl Source {
             path: problem.path.to_string(),
             line: problem.at.map(|at| at.line),
             column: problem.at.map(|at| at.column),
+            interface: problem.interface,
             hint: problem.hint,
             more: Vec::new(),
         });
@@ -75,6 +76,7 @@ impl Source {
             // The path is only printed, so it need not be cut into its segments.
             path: if error.path.is_empty() { Place::root() } else { Place::root().key(&error.path) },
             message: error.message.clone(),
+            interface: error.interface.clone(),
             hint: error.hint.clone(),
             at: Some(Position { line: error.line?, column: error.column? }),
         };

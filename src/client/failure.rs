@@ -56,6 +56,7 @@ impl Failure {
             path: String::new(),
             line: None,
             column: None,
+            interface: None,
             hint: None,
             more: Vec::new(),
         };

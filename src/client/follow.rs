@@ -140,6 +140,7 @@ pub fn judged(transaction: TransactionInfo, stopped: bool) -> Result<Transaction
         path: String::new(),
         line: None,
         column: None,
+        interface: None,
         hint: None,
         more: Vec::new(),
     };

@@ -41,6 +41,14 @@ pub struct Settings {
     #[arg(long, value_name = "DIR", default_value = "/etc/nmstate")]
     pub documents: PathBuf,
 
+    /// Seconds until a change that is not committed is rolled back, unless its client says
+    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub timeout: u32,
+
+    /// How many ended transactions are remembered, in 1 MiB at most
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(100..=10_000))]
+    pub history: u16,
+
     /// Where to listen for varlink, unless systemd passes a socket
     #[arg(long, value_name = "PATH", default_value = "/run/nmstated/io.nmstate.Daemon")]
     pub varlink_socket: PathBuf,

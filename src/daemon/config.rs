@@ -123,6 +123,8 @@ mod tests {
             ("log", 1, "expected `key = value`"),
             ("log = info\nlog = info", 2, "`log` is there a second time"),
             ("bus =", 1, "`bus` has no value"),
+            ("timeout = 0", 1, "0 is not in 1..=86400"),
+            ("history = 5", 1, "5 is not in 100..=10000"),
             ("help = x", 1, "unknown key `help`"),
             ("config = x", 1, "unknown key `config`"),
         ] {

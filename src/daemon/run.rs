@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use super::{BackendName, ConfigError, DaemonError, Log, Running, Settings, Socket, chain};
 use crate::backend::Backend;
 use crate::backend::kernel::KernelBackend;
-use crate::engine::{Handle, Setup};
+use crate::engine::{Handle, Limits, Setup};
 use crate::kernel::mirror;
 use crate::system::{Clock, SafetyNet, SystemdTimer};
 
@@ -36,6 +36,7 @@ pub async fn run(
     let mut signals = Signals::listen().map_err(DaemonError::Signals)?;
     let (backend, mut keeper) = open(settings.backend).await?;
     let mut setup = Setup::on_host(backend, "it was asked for", &settings.state_dir)?;
+    setup.limits = Limits { history_max: settings.history.into(), timeout_s: settings.timeout };
     if matches!(settings.bus.as_deref(), None | Some("system")) {
         setup.safety_net = safety_net(&settings.state_dir, setup.clock.clone());
     }

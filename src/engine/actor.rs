@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::Refusal;
 use super::board::Board;
@@ -45,6 +45,8 @@ pub(super) struct Actor {
     pub(super) progress: watch::Receiver<Option<ProgressInfo>>,
     pub(super) tickets: Tickets,
     pub(super) nets: Nets,
+    /// Most entries of the history.
+    pub(super) history_max: usize,
 }
 
 /// Who waits for an answer.
@@ -118,7 +120,7 @@ impl Actor {
     }
 
     async fn recover(&mut self) -> std::io::Result<Running> {
-        let loaded = self.store.load().await?;
+        let loaded = self.store.load(self.history_max).await?;
         {
             let mut seen = self.board.seen();
             let since = std::mem::replace(&mut seen.history, loaded.history);
@@ -163,6 +165,8 @@ impl Actor {
                 },
                 Woken::Progress(progress) => {
                     if let Some(id) = running.machine.working_on() {
+                        let ProgressInfo { n, of, interface, text } = &progress;
+                        debug!(transaction = id, n, of, interface, "{text}");
                         self.board.progress(id, progress, self.clock.now());
                     }
                     running.progress_not_before = Instant::now() + PROGRESS_GAP;
@@ -283,6 +287,7 @@ fn log(transaction: &TransactionInfo) {
         client_uid = owner.uid,
         client_pid = owner.pid,
         client_via = owner.via,
+        interface = error.as_ref().and_then(|error| error.interface.as_deref()),
         error_kind = error.as_ref().map(|error| error.kind.as_str()),
         error = error.as_ref().map(|error| error.message.as_str()),
         "transaction {id} is {}",

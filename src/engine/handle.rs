@@ -46,6 +46,7 @@ pub struct Handle {
     pub(super) reader: Reader,
     pub(super) store: Store,
     pub(super) boot_id: Arc<str>,
+    pub(super) timeout_s: u32,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) backend_reason: Arc<str>,
     pub(super) safety_net: Option<Arc<dyn SafetyNet>>,
@@ -95,6 +96,11 @@ impl Handle {
                 self.transaction(extended.id).map(Reply::Transaction).ok_or_else(|| unknown(extended.id))
             }
         }
+    }
+
+    /// Seconds until the rollback of an uncommitted change whose client names none.
+    pub fn timeout_s(&self) -> u32 {
+        self.timeout_s
     }
 
     /// Everything that happens from now on, after the present state.

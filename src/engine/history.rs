@@ -4,19 +4,29 @@ use std::collections::VecDeque;
 
 use crate::wire::{TransactionId, TransactionInfo};
 
-/// Most entries kept.
-const ENTRIES_MAX: usize = 500;
+/// Most entries kept, unless configured.
+pub(super) const ENTRIES_MAX: usize = 500;
 /// Most bytes kept, as JSON.
 pub(super) const BYTES_MAX: usize = 1 << 20;
 
 /// Ended transactions, oldest first.
-#[derive(Default)]
 pub(super) struct History {
+    entries_max: usize,
     entries: VecDeque<(TransactionInfo, usize)>,
     bytes: usize,
 }
 
+impl Default for History {
+    fn default() -> Self {
+        Self::of_at_most(ENTRIES_MAX)
+    }
+}
+
 impl History {
+    pub(super) fn of_at_most(entries_max: usize) -> Self {
+        Self { entries_max, entries: VecDeque::new(), bytes: 0 }
+    }
+
     /// Adds the newest; the oldest make place. It replaces what is known of the same transaction.
     pub(super) fn add(&mut self, info: TransactionInfo) {
         if let Some(place) = self.entries.iter().rposition(|(known, _)| known.id == info.id)
@@ -27,7 +37,7 @@ impl History {
         let size = line(&info).len();
         self.entries.push_back((info, size));
         self.bytes += size;
-        while self.entries.len() > ENTRIES_MAX || self.bytes > BYTES_MAX {
+        while self.entries.len() > self.entries_max || self.bytes > BYTES_MAX {
             let Some((_, size)) = self.entries.pop_front() else { break };
             self.bytes -= size;
         }
@@ -39,8 +49,8 @@ impl History {
 
     /// The history in a file of [`line`]s. A line that cannot be read is left out, and of two
     /// about the same transaction the later one counts.
-    pub(super) fn read(file: &str) -> Self {
-        let mut history = Self::default();
+    pub(super) fn read(file: &str, entries_max: usize) -> Self {
+        let mut history = Self::of_at_most(entries_max);
         for info in file.lines().filter_map(|line| serde_json::from_str::<TransactionInfo>(line).ok()) {
             history.add(info);
         }

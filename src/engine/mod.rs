@@ -21,5 +21,5 @@ pub use documents::run as apply_documents;
 pub use events::{Events, Follow};
 pub use handle::Handle;
 pub use request::{ApplyOptions, Client, PlanOptions, Refusal, Reply, Request, ShowOptions};
-pub use start::{Setup, StartError, start};
+pub use start::{Limits, Setup, StartError, start};
 pub use store::{OPEN_RECORDS, OpenRecord, open_record};

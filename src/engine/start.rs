@@ -8,13 +8,13 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::Handle;
 use super::actor::{Actor, Tickets};
 use super::board::Board;
 use super::nets::Nets;
 use super::read::Reader;
 use super::store::Store;
 use super::work::Worker;
+use super::{ApplyOptions, Handle, history};
 use crate::backend::Backend;
 use crate::system::{BootClock, Clock, Disk, SafetyNet, StateDir, boot_id};
 use crate::transaction::Config;
@@ -32,9 +32,26 @@ pub struct Setup {
     pub boot_id: String,
     /// What restores the network if this process never comes back, where there is such a thing.
     pub safety_net: Option<Arc<dyn SafetyNet>>,
+    pub limits: Limits,
     /// Whether disk and heavy computing run on threads of their own. A simulation says no, and
     /// is deterministic.
     pub threads: bool,
+}
+
+/// What may be configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most entries of the history. More than may wait in the queue: whoever submits a change finds
+    /// out how it ended there.
+    pub history_max: usize,
+    /// Seconds until the rollback of an uncommitted change that was submitted without a timeout.
+    pub timeout_s: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { history_max: history::ENTRIES_MAX, timeout_s: ApplyOptions::default().timeout_s }
+    }
 }
 
 /// Why the engine cannot start.
@@ -80,6 +97,7 @@ impl Setup {
             clock: Arc::new(BootClock::new().map_err(StartError::Clock)?),
             boot_id: boot_id().map_err(StartError::Clock)?,
             safety_net: None,
+            limits: Limits::default(),
             threads: true,
         })
     }
@@ -88,7 +106,8 @@ impl Setup {
 /// Recovers what an earlier daemon left, then serves: no request is answered before. The task
 /// ends after [`Handle::stop`]; dropping this future while it recovers is as killing the daemon.
 pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
-    let Setup { backend, backend_reason, disk, clock, boot_id, safety_net, threads } = setup;
+    let Setup { backend, backend_reason, disk, clock, boot_id, safety_net, limits, threads } = setup;
+    let Limits { history_max, timeout_s } = limits;
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
     let (progress_sender, progress) = watch::channel(None);
     let (recovered, is_recovered) = oneshot::channel();
@@ -115,6 +134,7 @@ pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
         progress,
         tickets: Tickets::default(),
         nets: Nets::new(safety_net.clone(), board.clone()),
+        history_max,
     };
     let task = tokio::spawn(actor.run(recovered));
     let abandoned = AbortOnDrop(Some(task));
@@ -128,6 +148,7 @@ pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
         reader,
         store,
         boot_id: boot_id.into(),
+        timeout_s,
         backend,
         backend_reason: backend_reason.into(),
         safety_net,

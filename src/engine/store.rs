@@ -97,8 +97,8 @@ impl Store {
 
     /// Reads everything. What cannot be understood is set aside. An error: the disk cannot be
     /// trusted now.
-    pub(super) async fn load(&self) -> io::Result<Loaded> {
-        self.on_disk(load).await
+    pub(super) async fn load(&self, history_max: usize) -> io::Result<Loaded> {
+        self.on_disk(move |disk| load(disk, history_max)).await
     }
 
     pub(super) async fn write_record(&self, record: Record) -> Result<(), Problem> {
@@ -221,7 +221,7 @@ fn replace(disk: &dyn Disk, name: &str, bytes: &[u8]) -> Result<(), Failed> {
         .map_err(|error| Failed { error, is_certain: false })
 }
 
-fn load(disk: &dyn Disk) -> io::Result<Loaded> {
+fn load(disk: &dyn Disk, history_max: usize) -> io::Result<Loaded> {
     let checkpoint = read(disk, CHECKPOINT, Record::from_bytes)?;
     let rollback = read(disk, ROLLBACK, Record::from_bytes)?;
     let committed = read(disk, COMMITTED, Committed::from_bytes)?;
@@ -232,7 +232,7 @@ fn load(disk: &dyn Disk) -> io::Result<Loaded> {
     })?;
     // A history that cannot be read costs no safety.
     let history = disk.read(HISTORY, FILE_MAX).ok().flatten().unwrap_or_default();
-    let history = History::read(&String::from_utf8_lossy(&history));
+    let history = History::read(&String::from_utf8_lossy(&history), history_max);
     let has_incomplete = disk.read(INCOMPLETE, FILE_MAX)?.is_some();
 
     if !matches!((&checkpoint, &rollback), (Stored::Missing, Stored::Missing)) {

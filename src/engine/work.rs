@@ -264,5 +264,6 @@ async fn bounded<T>(
 }
 
 pub(super) fn problem(failure: Failure) -> Problem {
-    Problem::new(failure.kind, Path::root(), failure.to_string())
+    let message = failure.to_string();
+    Problem { interface: failure.subject, ..Problem::new(failure.kind, Path::root(), message) }
 }

@@ -49,7 +49,7 @@ impl Document {
         let (problems, warnings) = reader.finish();
         match state {
             Some(state) if problems.is_empty() => Ok((state, in_order(warnings))),
-            _ => Err(in_order(problems)),
+            _ => Err(in_order(problems.into_iter().map(|problem| self.named(problem)).collect())),
         }
     }
 
@@ -59,9 +59,25 @@ impl Document {
         let placed = problems.into_iter().map(|problem| {
             let path = in_document(&problem.path, &kept);
             let at = problem.at.or_else(|| self.node.locate(&as_written(&path, &self.node)));
-            Problem { path, at, ..problem }
+            let interface = problem.interface.or_else(|| self.interface_at(&path));
+            Problem { path, interface, at, ..problem }
         });
         in_order(placed.collect())
+    }
+
+    /// A problem that tells which interface it concerns.
+    fn named(&self, problem: Problem) -> Problem {
+        let interface = self.interface_at(&problem.path);
+        Problem { interface, ..problem }
+    }
+
+    /// The name of the interface that a path leads into.
+    fn interface_at(&self, path: &Path) -> Option<String> {
+        let [Segment::Key(key), Segment::Index(index), ..] = path.segments() else { return None };
+        match &self.node.get("interfaces").filter(|_| key == "interfaces")?.value {
+            Value::List(interfaces) => interfaces.get(*index)?.get("name")?.text().map(str::to_owned),
+            _ => None,
+        }
     }
 
     /// A problem as a compiler shows it: message, place, the line with a mark, hint. `file` names

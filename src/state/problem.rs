@@ -206,6 +206,9 @@ pub struct Problem {
     pub kind: ErrorKind,
     pub path: Path,
     pub message: String,
+    /// The name of the interface that it concerns, when it is known to concern one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
     /// What to do about it, as `did you mean \`prefix-length\`?`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
@@ -216,7 +219,7 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(kind: ErrorKind, path: Path, message: impl Into<String>) -> Self {
-        Self { kind, path, message: message.into(), hint: None, at: None }
+        Self { kind, path, message: message.into(), interface: None, hint: None, at: None }
     }
 
     pub fn invalid(path: Path, message: impl Into<String>) -> Self {

@@ -21,6 +21,7 @@ fn one(problem: &Problem) -> ErrorInfo {
         path: problem.path.to_string(),
         line: problem.at.map(|at| at.line),
         column: problem.at.map(|at| at.column),
+        interface: problem.interface.clone(),
         hint: problem.hint.clone(),
         more: Vec::new(),
     }

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value as Json;
 
 use crate::plan::{Change, Plan, text};
-use crate::state::{ErrorKind, Interface, InterfaceType, Path, Problem, State};
+use crate::state::{ErrorKind, Interface, InterfaceType, Path, Problem, Segment, State};
 
 pub use same::{Difference, same};
 
@@ -121,8 +121,8 @@ impl Finding {
             Verdict::Pending(why) | Verdict::Existence(why) => format!("{subject}: {why}"),
             Verdict::Mismatch { wanted, found } => {
                 let key = self.path.segments().iter().rev().find_map(|segment| match segment {
-                    crate::state::Segment::Key(key) => Some(key.as_str()),
-                    crate::state::Segment::Index(_) => None,
+                    Segment::Key(key) => Some(key.as_str()),
+                    Segment::Index(_) => None,
                 });
                 let key = key.unwrap_or("it");
                 let wanted = text::value(wanted);
@@ -140,7 +140,10 @@ impl Finding {
             AtLimit::Fail(kind) => kind,
             AtLimit::Warn => ErrorKind::VerificationError,
         };
-        Problem::new(kind, self.path.clone(), self.message())
+        let is_interface =
+            matches!(self.path.segments().first(), Some(Segment::Key(key)) if key == "interfaces");
+        let interface = is_interface.then(|| self.subject.clone());
+        Problem { interface, ..Problem::new(kind, self.path.clone(), self.message()) }
     }
 }
 

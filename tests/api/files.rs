@@ -84,6 +84,7 @@ fn the_interface_declares_the_types_of_the_wire() {
         path: "p".into(),
         line: Some(1),
         column: Some(2),
+        interface: Some("i".into()),
         hint: Some("h".into()),
         more: Vec::new(),
     };

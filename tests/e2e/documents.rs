@@ -169,6 +169,12 @@ fn what_fails_is_shown_and_stops_nothing_else() {
         ] {
             let error = error(&daemon, file);
             assert_eq!(error["line"], line, "{file}: {error}");
+            let interface = match file {
+                "21-key.yml" => json!("cable0"),
+                "22-nobody.yml" => json!("nobody0"),
+                _ => Json::Null,
+            };
+            assert_eq!(error["interface"], interface, "{file}: {error}");
             assert!(error["message"].as_str().expect("text").contains(words), "{file}: {error}");
         }
         let log = daemon.log();

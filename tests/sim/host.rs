@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nmstated::backend::fake::{FakeBackend, Fault, Faults, Point};
-use nmstated::engine::{ApplyOptions, Handle, Refusal, Reply, Request, Setup, start};
+use nmstated::engine::{ApplyOptions, Handle, Limits, Refusal, Reply, Request, Setup, start};
 use nmstated::state::{Document, ErrorKind, State};
 use nmstated::transaction::{Committed, Phase, Record};
 use nmstated::wire::{Owner, Stage, TransactionId, TransactionInfo};
@@ -91,6 +91,7 @@ impl Host {
             clock: self.clock.clone(),
             boot_id: format!("boot {}", self.boots),
             safety_net: Some(self.net.clone()),
+            limits: Limits::default(),
             threads: false,
         })
         .await;

@@ -43,11 +43,12 @@ pub(super) fn owner(owner: Owner) -> Dict {
 }
 
 pub(super) fn error(info: ErrorInfo) -> Dict {
-    let ErrorInfo { kind, message, path, line, column, hint, more } = info;
+    let ErrorInfo { kind, message, path, line, column, interface, hint, more } = info;
     let mut dict = Dict::from([("kind", kind.into()), ("message", text(message).into())]);
     put(&mut dict, "path", Some(text(path)).filter(|path| !path.is_empty()));
     put(&mut dict, "line", line);
     put(&mut dict, "column", column);
+    put(&mut dict, "interface", interface.map(text));
     put(&mut dict, "hint", hint.map(text));
     let more: Vec<Dict> = more.into_iter().map(error).collect();
     put(&mut dict, "more", Some(more).filter(|more| !more.is_empty()));

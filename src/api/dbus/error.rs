@@ -33,8 +33,8 @@ impl From<Failure> for BusError {
 }
 
 fn line(info: &ErrorInfo) -> String {
-    // `kind` is in the name of the error; `more` makes lines of its own.
-    let ErrorInfo { kind: _, message, path, line, column, hint, more: _ } = info;
+    // `kind` is in the name of the error, `interface` in the message; `more` makes lines of its own.
+    let ErrorInfo { kind: _, message, path, line, column, interface: _, hint, more: _ } = info;
     let mut out = String::new();
     if !path.is_empty() {
         out += &format!("{path}: ");

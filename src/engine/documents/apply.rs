@@ -389,6 +389,7 @@ fn log(info: &DocumentInfo) {
                 message_id = FAILED,
                 document = file,
                 transaction,
+                interface = failure.interface,
                 error_kind = failure.kind,
                 error = failure.message,
                 "boot document {file}{place} is not applied: {}",
