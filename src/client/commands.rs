@@ -83,11 +83,13 @@ fn show(mut daemon: Daemon, arguments: &Show, output: &mut Output) -> Result<(),
         ("running_config_only", when(arguments.running_config)),
         ("show_secrets", when(arguments.show_secrets)),
     ]))?;
+    let not_understood =
+        |error| Failure::error(ErrorKind::Bug, format!("the state in the answer is not understood: {error}"));
     let state = match &arguments.pattern {
-        Some(pattern) => show::selected(state, pattern),
+        Some(pattern) => show::selected(&state, pattern).map_err(not_understood)?,
         None => state,
     };
-    print_state(&show::arranged(state), arguments.json, output)
+    print_state(&show::arranged(state).map_err(not_understood)?, arguments.json, output)
 }
 
 fn apply(
@@ -262,7 +264,7 @@ fn print<T: Serialize>(
     if form.json { output.data(&pretty(value)) } else { output.lines(&text(value)) }
 }
 
-fn print_state(state: &Json, json: bool, output: &mut Output) -> Result<(), Failure> {
+fn print_state(state: &impl Serialize, json: bool, output: &mut Output) -> Result<(), Failure> {
     if json {
         return output.data(&pretty(state));
     }

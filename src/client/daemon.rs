@@ -1,15 +1,18 @@
 //! The methods of `io.nmstate.Daemon`, typed.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
 
 use super::connection::{Connection, Reply};
 use super::failure::Failure;
+use super::show::Sections;
 use crate::state::ErrorKind;
 use crate::wire::{ErrorInfo, Event, Options, PlanInfo, StatusInfo, TransactionId, TransactionInfo};
 
@@ -52,7 +55,7 @@ impl Daemon {
         Self::connect_to(self.socket.clone())
     }
 
-    pub fn show(&mut self, options: Options) -> Result<Json, Failure> {
+    pub fn show(&mut self, options: Options) -> Result<Sections, Failure> {
         self.ask("Show", json!({ "options": options }), "state")
     }
 
@@ -180,14 +183,14 @@ impl Daemon {
 
     /// One output parameter of a method, or the error that came instead.
     fn field<T: DeserializeOwned>(&self, reply: Reply, key: &str) -> Result<T, Failure> {
+        let parameters = reply.parameters.as_deref().map_or("{}", RawValue::get);
+        let not_read = |error: serde_json::Error| self.lost(&error.into());
         if let Some(name) = reply.error {
-            return Err(refusal(&name, reply.parameters));
+            return Err(refusal(&name, serde_json::from_str(parameters).map_err(not_read)?));
         }
-        let Json::Object(mut parameters) = reply.parameters else {
-            return Err(self.lost(&not_understood(key)));
-        };
-        let value = parameters.remove(key).ok_or_else(|| self.lost(&not_understood(key)))?;
-        serde_json::from_value(value).map_err(|error| self.lost(&error.into()))
+        let parameters: BTreeMap<String, &RawValue> = serde_json::from_str(parameters).map_err(not_read)?;
+        let value = parameters.get(key).ok_or_else(|| self.lost(&not_understood(key)))?;
+        serde_json::from_str(value.get()).map_err(not_read)
     }
 
     fn lost(&self, error: &io::Error) -> Failure {

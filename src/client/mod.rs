@@ -10,6 +10,7 @@ mod follow;
 mod output;
 mod show;
 mod transactions;
+mod verbatim;
 
 pub use arguments::command_line;
 pub use commands::run;

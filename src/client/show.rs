@@ -1,33 +1,59 @@
 //! What `show` prints of a state: the part a pattern selects, in the order for people.
 //!
-//! Works on the JSON as it came, so that keys of a newer daemon are shown too.
+//! Works on the JSON as it came, so that keys of a newer daemon are shown too; sections that nothing
+//! is looked up in stay text.
 
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value as Json};
 
+use super::verbatim::Verbatim;
+
+/// The sections of a state by name, each as its text.
+pub type Sections = BTreeMap<String, Box<RawValue>>;
+
 /// Sections that are printed even when they are empty (schema 8.1).
-const ALWAYS: [&str; 4] = ["route-rules", "routes", "interfaces", "ovn"];
+const ALWAYS: [(&str, &str); 4] =
+    [("route-rules", "{}"), ("routes", "{}"), ("interfaces", "[]"), ("ovn", "{}")];
 
 /// The order of sections (schema 8.1); others follow.
 const ORDER: [&str; 8] =
     ["hostname", "dns-resolver", "route-rules", "routes", "interfaces", "ovs-db", "ovn", "description"];
 
+/// A state as the commands print it.
+pub struct Arranged(Vec<(String, Box<RawValue>)>);
+
+impl Serialize for Arranged {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, text) in &self.0 {
+            map.serialize_entry(name, &Verbatim(text))?;
+        }
+        map.end()
+    }
+}
+
 /// A state as the commands print it: sections in the order for people, and of every interface
 /// `name`, `type` and `state` first.
-pub fn arranged(state: Json) -> Json {
-    let Json::Object(mut sections) = state else { return state };
-    for section in ALWAYS {
-        sections.entry(section).or_insert_with(|| match section {
-            "interfaces" => Json::Array(Vec::new()),
-            _ => Json::Object(Map::new()),
-        });
-    }
-    if let Some(Json::Array(interfaces)) = sections.get_mut("interfaces") {
-        for interface in interfaces.iter_mut().filter_map(Json::as_object_mut) {
-            put_first(interface, &["name", "type", "state"]);
+pub fn arranged(mut sections: Sections) -> serde_json::Result<Arranged> {
+    for (name, empty) in ALWAYS {
+        if !sections.contains_key(name) {
+            sections.insert(name.to_owned(), RawValue::from_string(empty.to_owned())?);
         }
     }
-    put_first(&mut sections, &ORDER);
-    Json::Object(sections)
+    if let Some(text) = sections.get_mut("interfaces") {
+        let mut interfaces: Vec<Map<String, Json>> = serde_json::from_str(text.get())?;
+        interfaces.iter_mut().for_each(|interface| put_first(interface, &["name", "type", "state"]));
+        *text = to_raw_value(&interfaces)?;
+    }
+    let first = ORDER.iter().filter_map(|name| sections.remove_entry(*name));
+    let mut list: Vec<_> = first.collect();
+    list.extend(sections);
+    Ok(Arranged(list))
 }
 
 fn put_first(map: &mut Map<String, Json>, keys: &[&str]) {
@@ -38,57 +64,105 @@ fn put_first(map: &mut Map<String, Json>, keys: &[&str]) {
     map.append(&mut rest);
 }
 
+/// What a pattern looks for in an interface.
+#[derive(Deserialize)]
+struct Named<'t> {
+    #[serde(borrow)]
+    name: Cow<'t, str>,
+    #[serde(borrow, default, rename = "alt-names")]
+    alternatives: Vec<AltName<'t>>,
+}
+
+#[derive(Deserialize)]
+struct AltName<'t> {
+    #[serde(borrow)]
+    name: Cow<'t, str>,
+}
+
+/// What it looks for in a route.
+#[derive(Deserialize)]
+struct Through<'t> {
+    #[serde(borrow, rename = "next-hop-interface")]
+    interface: Option<Cow<'t, str>>,
+    #[serde(rename = "table-id")]
+    table: Option<u64>,
+}
+
+/// What it looks for in a rule.
+#[derive(Deserialize)]
+struct LeadsTo {
+    #[serde(rename = "route-table")]
+    table: Option<u64>,
+}
+
+/// The lists of a section; entries as text.
+#[derive(Deserialize, Serialize)]
+struct Lists<'t> {
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    running: Option<Vec<&'t RawValue>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    config: Option<Vec<&'t RawValue>>,
+}
+
+impl<'t> Lists<'t> {
+    fn each(&mut self) -> impl Iterator<Item = &mut Vec<&'t RawValue>> {
+        [&mut self.running, &mut self.config].into_iter().flatten()
+    }
+}
+
 /// The interfaces whose name or alternative name the pattern matches, the routes through them, and
 /// the rules that lead to a table of these routes.
-pub fn selected(state: Json, pattern: &str) -> Json {
-    let Json::Object(mut sections) = state else { return state };
-    let text = |value: &Json, key: &str| value.get(key).and_then(Json::as_str).map(str::to_owned);
-    let named = |interface: &Json| {
-        let alternatives = interface.get("alt-names").and_then(Json::as_array);
-        std::iter::once(interface)
-            .chain(alternatives.into_iter().flatten())
-            .filter_map(|named| text(named, "name"))
-            .any(|name| matches(pattern, &name))
-    };
-    let mut out = Map::new();
-    let interfaces: Vec<Json> = list(&mut sections, "interfaces").into_iter().filter(named).collect();
-    let names: Vec<String> = interfaces.iter().filter_map(|interface| text(interface, "name")).collect();
-    let through = |route: &Json| text(route, "next-hop-interface").is_some_and(|name| names.contains(&name));
-    let mut tables: Vec<Option<u64>> = Vec::new();
-    if let Some(Json::Object(mut routes)) = sections.remove("routes") {
-        let mut kept = Map::new();
-        for which in ["running", "config"] {
-            if routes.contains_key(which) {
-                let routes: Vec<Json> = list(&mut routes, which).into_iter().filter(through).collect();
-                tables.extend(
-                    routes.iter().map(|route| route.get("table-id")).map(number).filter(Option::is_some),
-                );
-                kept.insert(which.to_owned(), routes.into());
-            }
+pub fn selected(sections: &Sections, pattern: &str) -> serde_json::Result<Sections> {
+    let mut interfaces: Vec<&RawValue> = read(sections, "interfaces")?.unwrap_or_default();
+    let mut names: BTreeSet<Cow<'_, str>> = BTreeSet::new();
+    keep(&mut interfaces, |Named { name, alternatives }| {
+        let mut all = std::iter::once(&name).chain(alternatives.iter().map(|alternative| &alternative.name));
+        let is_meant = all.any(|name| matches(pattern, name));
+        is_meant && {
+            names.insert(name);
+            true
         }
-        out.insert("routes".to_owned(), kept.into());
+    })?;
+    let mut out = Sections::new();
+    let mut tables: BTreeSet<Option<u64>> = BTreeSet::new();
+    if let Some(mut routes) = read::<Lists<'_>>(sections, "routes")? {
+        for list in routes.each() {
+            keep(list, |Through { interface, table }| {
+                let is_meant = interface.is_some_and(|name| names.contains(&name));
+                tables.extend(is_meant.then_some(table));
+                is_meant
+            })?;
+        }
+        out.insert("routes".to_owned(), to_raw_value(&routes)?);
     }
-    if let Some(Json::Object(mut rules)) = sections.remove("route-rules") {
-        let leads_there = |rule: &Json| tables.contains(&number(rule.get("route-table")));
-        let config: Vec<Json> = list(&mut rules, "config").into_iter().filter(leads_there).collect();
-        out.insert(
-            "route-rules".to_owned(),
-            Json::Object(Map::from_iter([("config".to_owned(), config.into())])),
-        );
+    tables.remove(&None);
+    if let Some(mut rules) = read::<Lists<'_>>(sections, "route-rules")? {
+        for list in rules.each() {
+            keep(list, |LeadsTo { table }| tables.contains(&table))?;
+        }
+        out.insert("route-rules".to_owned(), to_raw_value(&rules)?);
     }
-    out.insert("interfaces".to_owned(), interfaces.into());
-    Json::Object(out)
+    out.insert("interfaces".to_owned(), to_raw_value(&interfaces)?);
+    Ok(out)
 }
 
-fn list(map: &mut Map<String, Json>, key: &str) -> Vec<Json> {
-    match map.remove(key) {
-        Some(Json::Array(items)) => items,
-        _ => Vec::new(),
-    }
+fn read<'t, T: Deserialize<'t>>(sections: &'t Sections, name: &str) -> serde_json::Result<Option<T>> {
+    sections.get(name).map(|text| serde_json::from_str(text.get())).transpose()
 }
 
-fn number(value: Option<&Json>) -> Option<u64> {
-    value.and_then(Json::as_u64)
+/// Keeps the entries that are as `is_meant` says.
+fn keep<'t, T: Deserialize<'t>>(
+    list: &mut Vec<&'t RawValue>,
+    mut is_meant: impl FnMut(T) -> bool,
+) -> serde_json::Result<()> {
+    let mut kept = Vec::new();
+    for entry in list.drain(..) {
+        if is_meant(serde_json::from_str(entry.get())?) {
+            kept.push(entry);
+        }
+    }
+    *list = kept;
+    Ok(())
 }
 
 /// Whether a name matches a pattern with `*`, `?` and `[a-z]` (`[!a-z]`: none of them). A bracket
@@ -179,12 +253,17 @@ mod tests {
         assert!(!matches(&format!("{}b", "a*".repeat(20)), &name));
     }
 
+    fn sections(state: &Json) -> Sections {
+        serde_json::from_str(&state.to_string()).expect("an object")
+    }
+
     #[test]
     fn a_state_is_arranged_for_people() {
         let state = json!({"interfaces": [{"mtu": 1, "state": "up", "name": "a", "type": "veth"}],
             "description": "d", "new-section": 1, "hostname": {}});
+        let arranged = arranged(sections(&state)).expect("a state");
         assert_eq!(
-            arranged(state).to_string(),
+            serde_json::to_string(&arranged).expect("it prints"),
             r#"{"hostname":{},"route-rules":{},"routes":{},"interfaces":[{"name":"a","type":"veth","state":"up","mtu":1}],"ovn":{},"description":"d","new-section":1}"#
         );
     }
@@ -198,9 +277,12 @@ mod tests {
             "route-rules": {"config": [{"route-table": 5}, {"route-table": 6}]},
             "hostname": {"running": "h"},
         });
+        let selected = selected(&sections(&state), "a*").expect("a state");
+        let selected: Json = serde_json::to_value(arranged(selected).expect("a state")).expect("it prints");
         assert_eq!(
-            selected(state, "a*"),
+            selected,
             json!({
+                "ovn": {},
                 "interfaces": [{"name": "a1", "type": "veth"}, {"name": "b", "type": "veth", "alt-names": [{"name": "a9"}]}],
                 "routes": {"config": [{"next-hop-interface": "a1", "table-id": 5}]},
                 "route-rules": {"config": [{"route-table": 5}]},
