@@ -62,6 +62,7 @@ struct PlanWith {
     memory_only: Option<bool>,
     client_address: Option<String>,
     server_address: Option<String>,
+    restore: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -77,6 +78,7 @@ struct ApplyWith {
     cancel_on_disconnect: Option<bool>,
     client_address: Option<String>,
     server_address: Option<String>,
+    restore: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -119,7 +121,7 @@ pub(super) fn request(method: Method, call: &[u8], timeout_s: u32) -> Result<Opt
         }
         Method::Plan => {
             let SentWith { document, state, options } = parameters(call)?;
-            let PlanWith { override_interfaces, memory_only, client_address, server_address } =
+            let PlanWith { override_interfaces, memory_only, client_address, server_address, restore } =
                 options.unwrap_or_default();
             let with = ApplyWith {
                 override_interfaces,
@@ -128,7 +130,14 @@ pub(super) fn request(method: Method, call: &[u8], timeout_s: u32) -> Result<Opt
                 server_address,
                 ..ApplyWith::default()
             };
-            Request::Plan { document: sent(document, state)?, options: apply_options(with, timeout_s)?.plan }
+            let options = apply_options(with, timeout_s)?.plan;
+            match restore {
+                Some(true) => {
+                    nothing_sent(document, state)?;
+                    Request::PlanRestore { options }
+                }
+                Some(false) | None => Request::Plan { document: sent(document, state)?, options },
+            }
         }
         Method::Validate => {
             let Sent { document, state } = parameters(call)?;
@@ -136,8 +145,16 @@ pub(super) fn request(method: Method, call: &[u8], timeout_s: u32) -> Result<Opt
         }
         Method::Apply | Method::Submit => {
             let SentWith { document, state, options } = parameters(call)?;
-            let options = apply_options(options.unwrap_or_default(), timeout_s)?;
-            Request::Submit { document: sent(document, state)?, options }
+            let with: ApplyWith = options.unwrap_or_default();
+            let restore = with.restore;
+            let options = apply_options(with, timeout_s)?;
+            match restore {
+                Some(true) => {
+                    nothing_sent(document, state)?;
+                    Request::Restore { options }
+                }
+                Some(false) | None => Request::Submit { document: sent(document, state)?, options },
+            }
         }
         Method::Commit => Request::Commit { id: parameters::<MaybeId>(call)?.id },
         Method::Rollback => Request::Rollback { id: parameters::<MaybeId>(call)?.id },
@@ -163,6 +180,10 @@ pub(super) fn request(method: Method, call: &[u8], timeout_s: u32) -> Result<Opt
             let Nothing {} = parameters(call)?;
             Request::GetStatus
         }
+        Method::Drift => {
+            let Nothing {} = parameters(call)?;
+            Request::Drift
+        }
         Method::Monitor => {
             let Nothing {} = parameters(call)?;
             return Ok(None);
@@ -183,6 +204,7 @@ fn apply_options(with: ApplyWith, default_timeout_s: u32) -> Result<ApplyOptions
         cancel_on_disconnect,
         client_address,
         server_address,
+        restore: _,
     } = with;
     let mut options = ApplyOptions { timeout_s: default_timeout_s, ..ApplyOptions::default() };
     set(&mut options.plan.override_interfaces, override_interfaces);
@@ -232,6 +254,15 @@ fn sent(document: Option<String>, state: Option<Json>) -> Result<Document, Refus
         (None, Some(_)) => Err(invalid("state: expected an object")),
         (None, None) => Err(invalid("neither `document` nor `state` is given")),
         (Some(_), Some(_)) => Err(invalid("both `document` and `state` are given")),
+    }
+}
+
+/// What is committed is applied once more, and nothing beside it. D-Bus always sends a document:
+/// an empty one is none.
+fn nothing_sent(document: Option<String>, state: Option<Json>) -> Result<(), Refusal> {
+    match (document.filter(|text| !text.is_empty()), state) {
+        (None, None) => Ok(()),
+        _ => Err(invalid("`restore` applies what is committed: no document goes with it")),
     }
 }
 
@@ -298,6 +329,24 @@ mod tests {
         assert!(error(Method::Validate, both).contains("both"));
         let secret = r#"{"parameters": {"state": "password: hunter2"}}"#;
         assert_eq!(error(Method::Validate, secret), "state: expected an object");
+    }
+
+    #[test]
+    fn what_is_committed_is_restored_without_a_document() {
+        for document in ["", r#""document": "","#] {
+            let call = format!(
+                r#"{{"parameters": {{{document} "options": {{"restore": true, "commit": false}}}}}}"#
+            );
+            let read = request(Method::Apply, call.as_bytes(), 60);
+            let Ok(Some(Request::Restore { options })) = read else { panic!("{read:?}") };
+            assert!(!options.commit);
+        }
+        for beside in [r#""document": "interfaces: []""#, r#""state": {}"#] {
+            let call = format!(r#"{{"parameters": {{{beside}, "options": {{"restore": true}}}}}}"#);
+            for method in [Method::Apply, Method::Submit, Method::Plan] {
+                assert!(error(method, &call).starts_with("`restore` applies what is committed"), "{beside}");
+            }
+        }
     }
 
     #[test]

@@ -19,12 +19,13 @@ pub enum Method {
     Log,
     History,
     GetStatus,
+    Drift,
     Monitor,
 }
 
 impl Method {
     /// Every method, in the order of the interface file.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Show,
         Self::Plan,
         Self::Validate,
@@ -39,6 +40,7 @@ impl Method {
         Self::Log,
         Self::History,
         Self::GetStatus,
+        Self::Drift,
         Self::Monitor,
     ];
 
@@ -59,6 +61,7 @@ impl Method {
             Self::Log => "Log",
             Self::History => "History",
             Self::GetStatus => "GetStatus",
+            Self::Drift => "Drift",
             Self::Monitor => "Monitor",
         }
     }
@@ -79,6 +82,7 @@ impl Method {
             | Self::Log
             | Self::History
             | Self::GetStatus
+            | Self::Drift
             | Self::Monitor => Action::Show,
             Self::Apply | Self::Submit | Self::Cancel => Action::Apply,
             Self::Commit | Self::Rollback | Self::Extend => Action::Checkpoint,

@@ -71,7 +71,10 @@ impl Service {
         let Some(request) = request else {
             return Ok(Asked { answer: Answer::Events(engine.events()), ends_with_client: None });
         };
-        let is_tied = matches!(&request, Request::Submit { options, .. } if options.cancel_on_disconnect);
+        let is_tied = matches!(
+            &request,
+            Request::Submit { options, .. } | Request::Restore { options } if options.cancel_on_disconnect
+        );
         let reply = engine.call(permit.into_owner(), request).await?;
         let submitted = match &reply {
             Reply::Transaction(info) => Some(info.id),

@@ -8,9 +8,11 @@ use clap_complete::Shell;
 /// What a script needs to know; `docs/nmctl.md` says more.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    done; with `plan --exit-code`: the network is as the document asks
+  0    done; with `plan --exit-code`: the network is as the document asks; with `drift
+       --exit-code`: as it was committed
   1    refused or failed; a failed change has been taken back
-  2    wrong usage; with `plan --exit-code`: applying would change something
+  2    wrong usage; with `plan --exit-code`: applying would change something; with `drift
+       --exit-code`: something differs
   3    no answer from the daemon
   4    a failed change could not be taken back completely: a person is needed
   130  interrupted; the change has been taken back
@@ -60,6 +62,16 @@ pub enum Command {
     },
     /// Print how the daemon is: backend, transactions, and what needs a person
     Status(Form),
+    /// Print how the network differs from what is committed
+    ///
+    /// Field by field: what was asked for, and what is there. `nmctl apply --restore` puts it right.
+    Drift {
+        #[command(flatten)]
+        form: Form,
+        /// Exit with 2 if something differs
+        #[arg(long)]
+        exit_code: bool,
+    },
     /// List the live transactions
     List(Form),
     /// Print one transaction, live or ended
@@ -152,6 +164,13 @@ pub struct Show {
     pub show_secrets: bool,
 }
 
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// Instead of a document: what is committed, once more
+    #[arg(long, conflicts_with = "files")]
+    pub restore: bool,
+}
+
 /// How documents are understood.
 #[derive(Debug, Args)]
 pub struct Planning {
@@ -168,6 +187,8 @@ pub struct Planning {
 pub struct Apply {
     #[command(flatten)]
     pub input: Files,
+    #[command(flatten)]
+    pub restore: Restore,
     /// Print what would change, and change nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -194,6 +215,8 @@ pub struct Apply {
 pub struct Plan {
     #[command(flatten)]
     pub input: Files,
+    #[command(flatten)]
+    pub restore: Restore,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -6,7 +6,9 @@ use clap::Parser;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::arguments::{self, Apply, Arguments, Command, Files, Form, OneFile, Plan, Planning, Show};
+use super::arguments::{
+    self, Apply, Arguments, Command, Files, Form, OneFile, Plan, Planning, Restore, Show,
+};
 use super::daemon::{Daemon, options, when};
 use super::document::Source;
 use super::failure::{Exit, Failure};
@@ -38,8 +40,8 @@ fn command(arguments: Arguments, output: &mut Output) -> Result<Exit, Failure> {
     match arguments.command {
         Command::Show(arguments) => show(daemon()?, &arguments, output)?,
         Command::Apply(arguments) if arguments.dry_run => {
-            let Apply { input, planning, .. } = arguments;
-            let arguments = Plan { input, json: false, exit_code: false, planning };
+            let Apply { input, restore, planning, .. } = arguments;
+            let arguments = Plan { input, restore, json: false, exit_code: false, planning };
             return plan(daemon()?, &arguments, output);
         }
         Command::Apply(arguments) => apply(daemon, &arguments, output)?,
@@ -55,6 +57,7 @@ fn command(arguments: Arguments, output: &mut Output) -> Result<Exit, Failure> {
             ended(daemon()?.extend(pending.id, timeout)?, output)?;
         }
         Command::Status(form) => print(&daemon()?.status()?, &form, transactions::status, output)?,
+        Command::Drift { form, exit_code } => return drift(daemon()?, &form, exit_code, output),
         Command::List(form) => print(&daemon()?.list()?, &form, |list| transactions::table(list), output)?,
         Command::Log { id, form } => log(daemon()?, id, &form, output)?,
         Command::History { limit, form } => {
@@ -98,7 +101,7 @@ fn apply(
     output: &mut Output,
 ) -> Result<(), Failure> {
     // All are read before the first is applied: a name misspelt must not stop the work half-way.
-    let sources = read(&arguments.input, output)?;
+    let sources = documents(&arguments.restore, &arguments.input, output)?;
     let mut interrupts = follow::Interrupts::take()?;
     let mut join = arguments.join;
     for source in &sources {
@@ -110,10 +113,11 @@ fn apply(
             ("timeout_s", arguments.timeout.map(Json::from)),
             ("wait", when(arguments.wait)),
             ("join", join.map(Json::from)),
+            ("restore", when(source.is_none())),
         ]));
-        daemon.apply(&source.text, options)?;
+        daemon.apply(text(source), options)?;
         let transaction = follow::to_its_end(&mut daemon, &mut interrupts, output)
-            .map_err(|failure| failure.about(source))?;
+            .map_err(|failure| about(failure, source))?;
         output.difference(&transaction.diff)?;
         output.flush()?;
         if arguments.no_commit && transaction.stage == Stage::AwaitingCommit {
@@ -125,12 +129,12 @@ fn apply(
 }
 
 fn plan(mut daemon: Daemon, arguments: &Plan, output: &mut Output) -> Result<Exit, Failure> {
-    let sources = read(&arguments.input, output)?;
+    let sources = documents(&arguments.restore, &arguments.input, output)?;
     let mut differs = false;
     for source in &sources {
-        let plan = daemon
-            .plan(&source.text, planning_options(&arguments.planning))
-            .map_err(|failure| failure.about(source))?;
+        let mut options = planning_options(&arguments.planning);
+        options.extend(self::options([("restore", when(source.is_none()))]));
+        let plan = daemon.plan(text(source), options).map_err(|failure| about(failure, source))?;
         warnings(&plan.warnings, output);
         differs |= !plan.changes.is_empty();
         if arguments.json {
@@ -142,6 +146,38 @@ fn plan(mut daemon: Daemon, arguments: &Plan, output: &mut Output) -> Result<Exi
         }
     }
     Ok(if differs && arguments.exit_code { Exit::Differs } else { Exit::Done })
+}
+
+/// The documents to apply; for `--restore` one that only the daemon has.
+fn documents(restore: &Restore, input: &Files, output: &mut Output) -> Result<Vec<Option<Source>>, Failure> {
+    if restore.restore {
+        return Ok(vec![None]);
+    }
+    Ok(read(input, output)?.into_iter().map(Some).collect())
+}
+
+fn text(source: &Option<Source>) -> Option<&str> {
+    source.as_ref().map(|source| source.text.as_str())
+}
+
+fn about(failure: Failure, source: &Option<Source>) -> Failure {
+    match source {
+        Some(source) => failure.about(source),
+        None => failure,
+    }
+}
+
+fn drift(mut daemon: Daemon, form: &Form, exit_code: bool, output: &mut Output) -> Result<Exit, Failure> {
+    let drift = daemon.drift()?;
+    print(&drift, form, transactions::drift, output)?;
+    match transactions::drift_summary(drift.count, drift.since) {
+        _ if form.json => {}
+        None => output.note("no drift: the network is as it was committed"),
+        Some(summary) => {
+            output.note(&format!("drift: {summary}; `nmctl apply --restore` applies what is committed"));
+        }
+    }
+    Ok(if drift.count > 0 && exit_code { Exit::Differs } else { Exit::Done })
 }
 
 fn planning_options(planning: &Planning) -> Options {

@@ -14,7 +14,9 @@ use super::connection::{Connection, Reply};
 use super::failure::Failure;
 use super::show::Sections;
 use crate::state::ErrorKind;
-use crate::wire::{ErrorInfo, Event, Options, PlanInfo, StatusInfo, TransactionId, TransactionInfo};
+use crate::wire::{
+    DriftInfo, ErrorInfo, Event, Options, PlanInfo, StatusInfo, TransactionId, TransactionInfo,
+};
 
 /// Where the daemon listens.
 const SOCKET: &str = "/run/nmstated/io.nmstate.Daemon";
@@ -59,7 +61,8 @@ impl Daemon {
         self.ask("Show", json!({ "options": options }), "state")
     }
 
-    pub fn plan(&mut self, document: &str, options: Options) -> Result<PlanInfo, Failure> {
+    /// None: no document, for options that say what is meant.
+    pub fn plan(&mut self, document: Option<&str>, options: Options) -> Result<PlanInfo, Failure> {
         self.ask("Plan", json!({ "document": document, "options": options }), "plan")
     }
 
@@ -73,6 +76,10 @@ impl Daemon {
 
     pub fn status(&mut self) -> Result<StatusInfo, Failure> {
         self.ask("GetStatus", json!({}), "status")
+    }
+
+    pub fn drift(&mut self) -> Result<DriftInfo, Failure> {
+        self.ask("Drift", json!({}), "drift")
     }
 
     pub fn list(&mut self) -> Result<Vec<TransactionInfo>, Failure> {
@@ -108,8 +115,8 @@ impl Daemon {
         self.call("Cancel", json!({ "id": id }), false, None)
     }
 
-    /// Starts to apply a document; its steps come from [`Daemon::arrived_step`].
-    pub fn apply(&mut self, document: &str, options: Options) -> Result<(), Failure> {
+    /// Starts to apply a document (None: no document, for options that say what is meant); its steps come from [`Daemon::arrived_step`].
+    pub fn apply(&mut self, document: Option<&str>, options: Options) -> Result<(), Failure> {
         self.call("Apply", json!({ "document": document, "options": options }), true, None)
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::wire::{DocumentInfo, Event, Stage, StatusInfo, TransactionInfo};
+use crate::wire::{DocumentInfo, DriftInfo, DriftItem, ErrorInfo, Event, Stage, StatusInfo, TransactionInfo};
 
 /// One line: where a transaction is.
 pub fn step(transaction: &TransactionInfo) -> String {
@@ -97,6 +97,9 @@ pub fn status(status: &StatusInfo) -> String {
     if !status.safety_nets.is_empty() {
         let _ = writeln!(text, "nets       {}", status.safety_nets.join(", "));
     }
+    if let Some(summary) = status.drift.and_then(|drift| drift_summary(drift.count, Some(drift.since))) {
+        let _ = writeln!(text, "drift      {summary} (see `nmctl drift`)");
+    }
     status.transactions.iter().for_each(|transaction| {
         let _ = writeln!(text, "{}", step(transaction));
     });
@@ -124,10 +127,47 @@ fn document(info: &DocumentInfo) -> String {
     line
 }
 
-/// One line: what happened.
+/// How the network differs from what is committed, one line for each field.
+pub fn drift(drift: &DriftInfo) -> String {
+    let mut text = String::new();
+    for DriftItem { path, expected, found, .. } in &drift.items {
+        let word = |word: &Option<String>| word.clone().unwrap_or_else(|| "nothing".into());
+        let _ = writeln!(text, "{path}: asked {}, found {}", word(expected), word(found));
+    }
+    for ErrorInfo { kind, message, path, .. } in &drift.problems {
+        let place = if path.is_empty() { String::new() } else { format!("{path}: ") };
+        let _ = writeln!(text, "{place}cannot be had now: {kind}: {message}");
+    }
+    let told = drift.items.len() + drift.problems.len();
+    let others = usize::try_from(drift.count).unwrap_or(usize::MAX).saturating_sub(told);
+    if others > 0 {
+        let _ = writeln!(text, "... and {others} more");
+    }
+    text
+}
+
+/// How much differs, and since when; None: nothing.
+pub fn drift_summary(count: u64, since: Option<u64>) -> Option<String> {
+    let since = since.map_or(String::new(), |since| format!(" since {}", time(since)));
+    match count {
+        0 => None,
+        1 => Some(format!("1 field{since}")),
+        _ => Some(format!("{count} fields{since}")),
+    }
+}
+
+fn drift_event(info: &DriftInfo) -> String {
+    match drift_summary(info.count, info.since) {
+        None => "drift: none".into(),
+        Some(summary) => format!("drift: {summary}\n{}", drift(info)).trim_end().replace('\n', "\n  "),
+    }
+}
+
+/// One line: what happened; after drift, a line for each field.
 pub fn event(event: &Event) -> String {
     match event {
         Event::Transaction { transaction } => step(transaction),
+        Event::Drift { drift } => drift_event(drift),
         Event::Network { revision } => format!("network: revision {revision}"),
         Event::Lost { count } => format!("lost {count} events: this reader is too slow"),
     }

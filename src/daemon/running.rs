@@ -109,6 +109,7 @@ impl Running {
                 Err(problems) => warn!(?problems, "what is committed cannot be brought back"),
             }
         }
+        engine.watch_drift();
         let bus = connect(bus).await?;
         let gate = match &bus {
             Some(bus) => Gate::with_polkit(bus.clone()),

@@ -16,7 +16,7 @@ use super::handle::{Asked, Command};
 use super::nets::Nets;
 use super::store::Store;
 use super::work::Worker;
-use crate::state::ErrorKind;
+use crate::state::{ErrorKind, State};
 use crate::system::Clock;
 use crate::transaction::{Config, Effect, Event, Machine, Now, Outcome, Ticket, refusal};
 use crate::wire::{Owner, ProgressInfo, TransactionInfo};
@@ -47,6 +47,8 @@ pub(super) struct Actor {
     pub(super) nets: Nets,
     /// Most entries of the history.
     pub(super) history_max: usize,
+    /// What is committed; None while a transaction is under way, or nothing is certain.
+    pub(super) resting: watch::Sender<Option<Arc<State>>>,
 }
 
 /// Who waits for an answer.
@@ -104,10 +106,14 @@ impl Actor {
         let mut recovered = Some(recovered);
         loop {
             match self.recover().await {
-                Ok(running) => match self.serve(running, &mut recovered).await {
-                    End::Stopped => return,
-                    End::Halted => error!("reading the state directory again"),
-                },
+                Ok(running) => {
+                    let end = self.serve(running, &mut recovered).await;
+                    self.resting.send_replace(None);
+                    match end {
+                        End::Stopped => return,
+                        End::Halted => error!("reading the state directory again"),
+                    }
+                }
                 Err(why) => {
                     self.alert(format!("the state directory cannot be read: {why}"));
                 }
@@ -147,6 +153,7 @@ impl Actor {
             if running.machine.is_recovered() {
                 drop(recovered.take());
             }
+            self.show_rest(&running.machine);
             if let Some(end) = running.end.take() {
                 if let Some(chore) = running.chore.take() {
                     // Its writes must not go on while the disk is read.
@@ -266,6 +273,18 @@ impl Actor {
                 Some(Command::Stop { .. }) | None => return true,
             }
         }
+    }
+
+    /// Shows what is committed while no transaction is under way.
+    fn show_rest(&self, machine: &Machine) {
+        let now = machine.working_on().is_none().then(|| machine.committed());
+        self.resting.send_if_modified(|shown| {
+            let is_same = shown.as_ref().map(Arc::as_ptr) == now.map(Arc::as_ptr);
+            if !is_same {
+                *shown = now.cloned();
+            }
+            !is_same
+        });
     }
 
     fn alert(&self, alert: String) {

@@ -2,13 +2,13 @@
 //! writes, everybody reads; a reader never waits for the actor.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use super::history::History;
-use crate::wire::{DocumentInfo, Event, ProgressInfo, TransactionId, TransactionInfo};
+use crate::wire::{DocumentInfo, DriftInfo, Event, ProgressInfo, Stage, TransactionId, TransactionInfo};
 
 /// Events kept for slow readers; one that is further behind gets [`Event::Lost`].
 const EVENTS_MAX: usize = 256;
@@ -20,6 +20,7 @@ const ALERTS_MAX: usize = 32;
 pub(super) struct Board {
     seen: Mutex<Seen>,
     events: broadcast::Sender<TransactionInfo>,
+    drift: watch::Sender<Arc<DriftInfo>>,
 }
 
 /// What is on the board.
@@ -60,7 +61,8 @@ impl Seen {
 
 impl Board {
     pub(super) fn new() -> Self {
-        Self { seen: Mutex::default(), events: broadcast::channel(EVENTS_MAX).0 }
+        let (events, drift) = (broadcast::channel(EVENTS_MAX).0, watch::Sender::default());
+        Self { seen: Mutex::default(), events, drift }
     }
 
     /// Held for short reads and writes only, never over an await.
@@ -87,7 +89,9 @@ impl Board {
     /// Shows how far the work under way is.
     pub(super) fn progress(&self, id: TransactionId, progress: ProgressInfo, now: Duration) {
         let mut seen = self.seen();
-        if let Some(live) = seen.live.get_mut(&id) {
+        let has_steps = |live: &&mut Live| matches!(live.info.stage, Stage::Applying | Stage::RollingBack);
+        // What was held back may come when the steps are done.
+        if let Some(live) = seen.live.get_mut(&id).filter(has_steps) {
             live.info.progress = Some(progress);
             let _ = self.events.send(live.at(now));
         }
@@ -107,6 +111,27 @@ impl Board {
     /// An alert that is of no concern any more.
     pub(super) fn settled(&self, alert: &str) {
         self.seen().alerts.retain(|shown| shown != alert);
+    }
+
+    /// Shows how the network differs from what is committed.
+    pub(super) fn show_drift(&self, found: DriftInfo) {
+        self.drift.send_if_modified(|known| {
+            let is_new = **known != found;
+            if is_new {
+                *known = Arc::new(found);
+            }
+            is_new
+        });
+    }
+
+    /// How the network differs from what is committed, as far as is known.
+    pub(super) fn drift(&self) -> Arc<DriftInfo> {
+        self.drift.borrow().clone()
+    }
+
+    /// The same, whenever it changes.
+    pub(super) fn drift_changes(&self) -> watch::Receiver<Arc<DriftInfo>> {
+        self.drift.subscribe()
     }
 
     /// The live transactions, and every event after that.

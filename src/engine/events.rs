@@ -10,16 +10,17 @@ use tokio::time::{Instant, sleep_until};
 
 use super::board::{Board, event};
 use crate::system::Clock;
-use crate::wire::{Event, TransactionId, TransactionInfo};
+use crate::wire::{DriftInfo, Event, TransactionId, TransactionInfo};
 
 /// Least time between two [`Event::Network`] of one stream.
 const NETWORK_EVENT_GAP: Duration = Duration::from_millis(200);
 
-/// Everything that happens: first the present transactions and revision, then each change.
+/// Everything that happens: first the present transactions, revision and drift, then each change.
 pub struct Events {
     first: VecDeque<Event>,
     transactions: broadcast::Receiver<TransactionInfo>,
     revision: watch::Receiver<u64>,
+    drift: watch::Receiver<Arc<DriftInfo>>,
     network_not_before: Instant,
 }
 
@@ -28,7 +29,10 @@ impl Events {
         let (live, transactions) = board.subscribe(now);
         let mut first: VecDeque<Event> = live.into_iter().map(event).collect();
         first.push_back(Event::Network { revision: *revision.borrow_and_update() });
-        Self { first, transactions, revision, network_not_before: Instant::now() + NETWORK_EVENT_GAP }
+        let mut drift = board.drift_changes();
+        let present = drift.borrow_and_update().clone();
+        first.push_back(drifted(&present));
+        Self { first, transactions, revision, drift, network_not_before: Instant::now() + NETWORK_EVENT_GAP }
     }
 
     /// The next event; None after the daemon has stopped. Dropping the future loses nothing.
@@ -44,6 +48,7 @@ impl Events {
                 Err(broadcast::error::RecvError::Lagged(count)) => Some(Event::Lost { count }),
                 Err(broadcast::error::RecvError::Closed) => None,
             },
+            Ok(()) = self.drift.changed() => Some(drifted(&self.drift.borrow_and_update())),
             // `changed` marks nothing as seen unless it completes, and then we return.
             Ok(()) = async { sleep_until(gap).await; self.revision.changed().await } => {
                 self.network_not_before = Instant::now() + NETWORK_EVENT_GAP;
@@ -51,6 +56,12 @@ impl Events {
             }
         }
     }
+}
+
+/// Drift as an event: what differs, without the whole way back.
+fn drifted(info: &DriftInfo) -> Event {
+    let DriftInfo { since, count, items, problems, diff: _ } = info.clone();
+    Event::Drift { drift: DriftInfo { since, count, items, problems, diff: String::new() } }
 }
 
 /// The life of one transaction: first as it is now, then each change, to its end. What a slow

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tracing::error;
 
 use super::actor::ALERT;
 use super::board::Board;
+use super::drift::Drift;
 use super::read::Reader;
 use super::store::Store;
 use super::{ApplyOptions, Events, Follow, Refusal, Reply, Request};
@@ -14,7 +16,7 @@ use crate::backend::Backend;
 use crate::state::{ErrorKind, State};
 use crate::system::{Clock, SafetyNet};
 use crate::transaction::{Desired, refusal};
-use crate::wire::{Owner, Stage, StatusInfo, TransactionId, TransactionInfo};
+use crate::wire::{DriftStatus, Owner, Stage, StatusInfo, TransactionId, TransactionInfo};
 
 /// What the actor is told.
 pub(super) enum Command {
@@ -30,7 +32,7 @@ pub(super) enum Command {
 
 /// The requests that go to the actor.
 pub(super) enum Asked {
-    Submit { desired: Arc<Desired>, options: ApplyOptions },
+    Submit { desired: Option<Arc<Desired>>, options: ApplyOptions },
     Commit { id: Option<TransactionId> },
     Rollback { id: Option<TransactionId> },
     Extend { id: Option<TransactionId>, seconds: u32 },
@@ -44,6 +46,7 @@ pub struct Handle {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) board: Arc<Board>,
     pub(super) reader: Reader,
+    pub(super) drift: Drift,
     pub(super) store: Store,
     pub(super) boot_id: Arc<str>,
     pub(super) timeout_s: u32,
@@ -73,7 +76,18 @@ impl Handle {
             Request::GetStatus => Ok(Reply::Status(self.status())),
             Request::Submit { document, options } => {
                 let desired = self.reader.read(document).await?;
+                let desired = Some(desired);
                 self.ask(owner, Asked::Submit { desired, options }).await.map(Reply::Transaction)
+            }
+            Request::Restore { options } => {
+                self.ask(owner, Asked::Submit { desired: None, options }).await.map(Reply::Transaction)
+            }
+            Request::PlanRestore { options } => {
+                self.reader.plan_committed(self.committed().await?, options).await
+            }
+            Request::Drift => {
+                self.drift.look_now().await?;
+                Ok(Reply::Drift(self.board.drift().as_ref().clone()))
             }
             Request::Commit { id } => match self.ask(owner, Asked::Commit { id }).await {
                 Ok(accepted) => self.end(accepted.id).await,
@@ -144,6 +158,8 @@ impl Handle {
     fn status(&self) -> StatusInfo {
         let capabilities = self.backend.capabilities();
         let nets = ["daemon"].into_iter().chain(self.safety_net.as_ref().map(|net| net.name()));
+        let drift = self.board.drift();
+        let drift = drift.since.map(|since| DriftStatus { count: drift.count, since });
         let seen = self.board.seen();
         let (queued, transactions): (Vec<_>, Vec<_>) =
             seen.live(self.clock.now()).into_iter().partition(|info| info.stage == Stage::Queued);
@@ -158,6 +174,7 @@ impl Handle {
             safety_nets: nets.map(str::to_owned).collect(),
             alerts: seen.alerts.clone(),
             boot_documents: seen.documents.clone(),
+            drift,
         }
     }
 
@@ -171,6 +188,12 @@ impl Handle {
         let (answer, answered) = oneshot::channel();
         self.commands.send(Command::Committed { answer }).await.map_err(|_| stopped())?;
         answered.await.map_err(|_| stopped())
+    }
+
+    /// Watches from now on for drift. Not before what is committed was brought back after a boot:
+    /// that it was not there yet would be all that is found.
+    pub fn watch_drift(&self) -> JoinHandle<()> {
+        tokio::spawn(self.drift.clone().watch())
     }
 
     /// Completes when the actor has taken a turn, or is gone.

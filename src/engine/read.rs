@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::possible::{Missing, Possible, possible, problems};
 use super::work::{Told, offload, plan_on, problem, told};
 use super::{Refusal, Reply, ShowOptions};
 use crate::backend::Backend;
@@ -60,6 +61,24 @@ impl Reader {
         .await
     }
 
+    /// What applying once more what is committed would change.
+    pub(super) async fn plan_committed(
+        &self,
+        committed: Arc<State>,
+        options: plan::Options,
+    ) -> Result<Reply, Refusal> {
+        self.run(&self.plans, move |backend| {
+            let current = backend.observe().map_err(|failure| vec![problem(failure)])?.state;
+            let Possible { plan, asked: _, missing } =
+                possible(backend, &committed, &current, &options).map_err(problems)?;
+            let Told { diff, client_path } = told(&plan, &current, &options);
+            let warnings =
+                missing.iter().map(Missing::warning).chain(plan.warnings.iter().cloned()).collect();
+            Ok(Reply::Plan(PlanInfo { changes: plan::text::json(&plan), diff, warnings, client_path }))
+        })
+        .await
+    }
+
     pub(super) async fn validate(&self, document: Document) -> Result<Reply, Refusal> {
         self.run(&self.plans, move |backend| {
             let (_, _, warnings) = plan_document(backend, &document, &plan::Options::default())?;
@@ -86,9 +105,17 @@ impl Reader {
     pub(super) async fn read(&self, document: Document) -> Result<Arc<Desired>, Refusal> {
         self.run(&self.plans, move |_| {
             let (state, _) = document.state()?;
-            Ok(Arc::new(Desired { document, state }))
+            Ok(Arc::new(Desired { document: Some(document), state: Arc::new(state) }))
         })
         .await
+    }
+
+    /// Plans something, in its turn.
+    pub(super) async fn planning<T: Send + 'static>(
+        &self,
+        compute: impl FnOnce(&dyn Backend) -> T + Send + 'static,
+    ) -> T {
+        self.run(&self.plans, compute).await
     }
 
     async fn run<T: Send + 'static>(

@@ -6,7 +6,7 @@ use crate::plan;
 pub use crate::plan::{Client, Options as PlanOptions};
 use crate::state::{Document, Problem, State};
 pub use crate::transaction::ApplyOptions;
-use crate::wire::{PlanInfo, StatusInfo, TransactionId, TransactionInfo};
+use crate::wire::{DriftInfo, PlanInfo, StatusInfo, TransactionId, TransactionInfo};
 
 /// What `Show` may leave out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub enum Request {
         document: Document,
         options: plan::Options,
     },
+    /// Dry run of [`Request::Restore`].
+    PlanRestore {
+        options: plan::Options,
+    },
     /// Checks a document against the present state; answers with warnings.
     Validate {
         document: Document,
@@ -36,6 +40,10 @@ pub enum Request {
     /// the client wants to wait for the end.
     Submit {
         document: Document,
+        options: ApplyOptions,
+    },
+    /// Queues what is committed, to be applied once more; otherwise as [`Request::Submit`].
+    Restore {
         options: ApplyOptions,
     },
     /// None: the only pending checkpoint. These three answer when the transaction has ended or,
@@ -68,6 +76,9 @@ pub enum Request {
         limit: u32,
     },
     GetStatus,
+    /// How the network differs from what is committed, as it is now; while a transaction is under
+    /// way: as it was before.
+    Drift,
 }
 
 /// The answer to a [`Request`].
@@ -79,6 +90,7 @@ pub enum Reply {
     Transaction(TransactionInfo),
     Transactions(Vec<TransactionInfo>),
     Status(StatusInfo),
+    Drift(DriftInfo),
 }
 
 /// Why a request was refused: at least one problem, the first the most important.

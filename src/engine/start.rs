@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::actor::{Actor, Tickets};
 use super::board::Board;
+use super::drift::Drift;
 use super::nets::Nets;
 use super::read::Reader;
 use super::store::Store;
@@ -110,6 +111,7 @@ pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
     let Limits { history_max, timeout_s } = limits;
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
     let (progress_sender, progress) = watch::channel(None);
+    let (resting, is_resting) = watch::channel(None);
     let (recovered, is_recovered) = oneshot::channel();
     let board = Arc::new(Board::new());
     let store = Store::new(disk, threads);
@@ -135,6 +137,7 @@ pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
         tickets: Tickets::default(),
         nets: Nets::new(safety_net.clone(), board.clone()),
         history_max,
+        resting,
     };
     let task = tokio::spawn(actor.run(recovered));
     let abandoned = AbortOnDrop(Some(task));
@@ -142,10 +145,12 @@ pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
     let _ = is_recovered.await;
     let task = abandoned.keep();
     let reader = Reader::new(backend.clone(), threads);
+    let drift = Drift::new(backend.clone(), reader.clone(), board.clone(), clock.clone(), is_resting);
     let handle = Handle {
         commands,
         board,
         reader,
+        drift,
         store,
         boot_id: boot_id.into(),
         timeout_s,

@@ -1,5 +1,6 @@
 //! Doing what the machine asks for. Every wait has a limit.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::board::Board;
+use super::possible::{Missing, Possible, possible, problems};
 use super::store::Store;
 use crate::backend::{Backend, Failure, Snapshot, Step};
 use crate::plan::{self, Plan};
@@ -21,7 +23,7 @@ const SNAPSHOT_MAX: Duration = Duration::from_secs(30);
 const EXECUTE_MAX: Duration = Duration::from_secs(300);
 const PERSIST_MAX: Duration = Duration::from_secs(60);
 const RESTORE_MAX: Duration = Duration::from_secs(180);
-const SYNC_MAX: Duration = Duration::from_secs(30);
+pub(super) const SYNC_MAX: Duration = Duration::from_secs(30);
 /// How long the network may take to be as before, after the backend has restored it.
 const SETTLE_MAX: Duration = Duration::from_secs(5);
 /// Changes that come closer together are looked at once.
@@ -105,9 +107,16 @@ impl Worker {
                 Some(current) => current,
                 None => backend.observe().map_err(|failure| vec![problem(failure)])?.state,
             };
-            let planned = plan_on(&*backend, &desired.state, &current, &options)
-                .map_err(|problems| desired.document.place(problems))?;
-            let then = accumulate(&base, &plan::resolved(&desired.state, &current), &planned);
+            let Possible { plan: mut planned, asked, missing } = match &desired.document {
+                Some(document) => {
+                    let plan = plan_on(&*backend, &desired.state, &current, &options);
+                    let plan = plan.map_err(|problems| document.place(problems))?;
+                    Possible { plan, asked: Cow::Borrowed(&*desired.state), missing: Vec::new() }
+                }
+                None => possible(&*backend, &desired.state, &current, &options).map_err(problems)?,
+            };
+            planned.warnings.extend(missing.iter().map(Missing::warning));
+            let then = accumulate(&base, &plan::resolved(&asked, &current), &planned);
             let is_new = !options.memory_only && then != *base;
             let Told { diff, client_path } = told(&planned, &current, &options);
             Ok(Planned { diff, client_path, plan: Arc::new(planned), then: is_new.then(|| Arc::new(then)) })
@@ -249,7 +258,7 @@ async fn changed(revision: &mut watch::Receiver<u64>, until: Instant) {
     }
 }
 
-async fn bounded<T>(
+pub(super) async fn bounded<T>(
     what: &str,
     limit: Duration,
     doing: impl Future<Output = Result<T, Failure>>,

@@ -6,6 +6,7 @@ mod change;
 mod changes;
 mod diff;
 pub mod dns;
+mod drift;
 mod expected;
 mod global;
 pub mod hostname;
@@ -36,6 +37,7 @@ pub use change::{
     Plan, Reason, RouteChange, RuleChange,
 };
 pub use diff::Unmentioned;
+pub use drift::{Drift, drift};
 pub use interfaces::{Key, Member, Merged, family};
 pub use merge::is_static;
 pub use names::{NameMatch, Names};

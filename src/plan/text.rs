@@ -383,12 +383,12 @@ fn lists(path: &str, before: &[Json], after: &[Json], out: &mut Out) {
 }
 
 /// What names an element of a list, where its elements are named.
-fn identity(item: &Json) -> Option<&Json> {
+pub(super) fn identity(item: &Json) -> Option<&Json> {
     let map = item.as_object()?;
     ["name", "ip", "id", "from", "localnet"].iter().find_map(|key| map.get(*key))
 }
 
-fn address_of(item: &Json) -> Option<String> {
+pub(super) fn address_of(item: &Json) -> Option<String> {
     address(item.as_object()?)
 }
 

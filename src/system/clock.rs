@@ -78,6 +78,13 @@ impl Clock for BootClock {
     }
 }
 
+/// Time that the calling thread has spent on a processor (clock_gettime(2)).
+pub fn thread_cpu() -> Duration {
+    clock_gettime(ReadClockId::CLOCK_THREAD_CPUTIME_ID)
+        .expect("CLOCK_THREAD_CPUTIME_ID exists since Linux 2.6.12 and needs no permission")
+        .into()
+}
+
 /// The identity of this boot of the kernel (random(4)).
 pub fn boot_id() -> io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())

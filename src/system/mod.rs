@@ -7,7 +7,7 @@ mod folder;
 pub mod memory;
 mod safety_net;
 
-pub use clock::{BootClock, Clock, boot_id};
+pub use clock::{BootClock, Clock, boot_id, thread_cpu};
 pub use disk::{Disk, StateDir};
 pub use folder::{Folder, FolderError};
 pub use safety_net::{SafetyNet, SystemdTimer};

@@ -58,8 +58,10 @@ impl Default for ApplyOptions {
 /// A document that reads as a state.
 #[derive(Debug)]
 pub struct Desired {
-    pub document: Document,
-    pub state: State,
+    /// None: it is what is committed, which nobody sent now. What of it this machine cannot have
+    /// is left out.
+    pub document: Option<Document>,
+    pub state: Arc<State>,
 }
 
 /// What planning found.
@@ -87,7 +89,8 @@ pub enum Event {
     Submit {
         ticket: Ticket,
         owner: Owner,
-        desired: Arc<Desired>,
+        /// None: what is committed when its turn comes.
+        desired: Option<Arc<Desired>>,
         options: ApplyOptions,
     },
     Commit {

@@ -140,7 +140,7 @@ impl Machine {
         &mut self,
         ticket: Ticket,
         owner: Owner,
-        desired: Arc<Desired>,
+        desired: Option<Arc<Desired>>,
         options: ApplyOptions,
         now: Now,
     ) {
@@ -187,8 +187,9 @@ impl Machine {
         Ok(())
     }
 
-    fn join(&mut self, ticket: Ticket, desired: Arc<Desired>, options: ApplyOptions) {
+    fn join(&mut self, ticket: Ticket, desired: Option<Arc<Desired>>, options: ApplyOptions) {
         let Some(mut live) = self.live.take() else { return };
+        let desired = desired.unwrap_or_else(|| self.once_more());
         let base = live.checkpoint.as_ref().map_or(&self.committed, |checkpoint| &checkpoint.then).clone();
         let work = Work::Plan { desired, options: options.plan.clone(), base };
         live.join = Some(Join { ticket, options });
@@ -414,6 +415,7 @@ impl Machine {
 
     fn begin(&mut self, waiting: Waiting) {
         let Waiting { id, owner, created, desired, options } = waiting;
+        let desired = desired.unwrap_or_else(|| self.once_more());
         let request = Request { desired, options: options.plan.clone() };
         let work = Work::Plan {
             desired: request.desired.clone(),
@@ -443,6 +445,11 @@ impl Machine {
         };
         let live = self.enter(live, Stage::Planning);
         self.start(live, Step::Planning, work);
+    }
+
+    /// What is committed, to be applied once more.
+    fn once_more(&self) -> Arc<Desired> {
+        Arc::new(Desired { document: None, state: self.committed.clone() })
     }
 
     fn chore(&mut self, chore: Chore, work: Work) {

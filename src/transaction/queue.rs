@@ -22,7 +22,8 @@ pub(super) struct Waiting {
     pub(super) id: TransactionId,
     pub(super) owner: Owner,
     pub(super) created: u64,
-    pub(super) desired: Arc<Desired>,
+    /// None: what is committed when its turn comes.
+    pub(super) desired: Option<Arc<Desired>>,
     pub(super) options: ApplyOptions,
 }
 

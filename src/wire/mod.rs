@@ -156,6 +156,8 @@ pub enum Event {
     Transaction { transaction: TransactionInfo },
     /// The network changed; at most 5 times a second.
     Network { revision: u64 },
+    /// Drift has appeared, is another, or is gone (then its count is 0); without its `diff`.
+    Drift { drift: DriftInfo },
     /// The reader was too slow: this many events were lost.
     Lost { count: u64 },
 }
@@ -180,6 +182,9 @@ pub struct StatusInfo {
     /// The documents that the daemon applies by itself, in order.
     #[serde(default)]
     pub boot_documents: Vec<DocumentInfo>,
+    /// None: the network is as it was committed, as far as is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftStatus>,
 }
 
 /// A document that the daemon applies by itself.
@@ -218,6 +223,47 @@ impl DocumentOutcome {
             Self::Failed => "failed",
         }
     }
+}
+
+/// Drift at a glance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftStatus {
+    /// Fields that differ, and things that cannot be had now.
+    pub count: u64,
+    /// Wall clock, seconds since 1970: when the daemon first saw any.
+    pub since: u64,
+}
+
+/// How the network differs from what is committed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftInfo {
+    /// Wall clock, seconds since 1970: when the daemon first saw any; None for no drift.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// Items and problems, also those beyond the number that is listed.
+    pub count: u64,
+    pub items: Vec<DriftItem>,
+    /// What is committed and cannot be had on this machine now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<ErrorInfo>,
+    /// What leads back, as text for people.
+    #[serde(default)]
+    pub diff: String,
+}
+
+/// One field that is not as it was committed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftItem {
+    /// What it belongs to, as `interface eth0`.
+    pub subject: String,
+    /// Its place in the document, elements of lists by name: `interfaces[eth0].ipv4.address[192.0.2.1]`.
+    pub path: String,
+    /// What was asked for, on one line; None: that it is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// What is there; None: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
 }
 
 /// Options of a request by their API names, a string-keyed dictionary; an unknown one is an error.

@@ -6,8 +6,8 @@ use nmstated::api::{Method, dbus, varlink};
 use nmstated::auth::Action;
 use nmstated::state::ErrorKind;
 use nmstated::wire::{
-    ClientPath, DocumentInfo, DocumentOutcome, ErrorInfo, Event, Owner, PlanInfo, ProgressInfo, Stage,
-    StatusInfo, TransactionInfo,
+    ClientPath, DocumentInfo, DocumentOutcome, DriftInfo, DriftItem, DriftStatus, ErrorInfo, Event, Owner,
+    PlanInfo, ProgressInfo, Stage, StatusInfo, TransactionInfo,
 };
 use serde_json::{Value as Json, json};
 
@@ -129,6 +129,20 @@ fn the_interface_declares_the_types_of_the_wire() {
         transactions: vec![transaction.clone()],
         alerts: vec!["a".into()],
         boot_documents: vec![document.clone()],
+        drift: Some(DriftStatus { count: 1, since: 1 }),
+    };
+    let item = DriftItem {
+        subject: "interface eth0".into(),
+        path: "interfaces[eth0].mtu".into(),
+        expected: Some("1400".into()),
+        found: Some("1500".into()),
+    };
+    let drift = DriftInfo {
+        since: Some(1),
+        count: 1,
+        items: vec![item.clone()],
+        problems: vec![error.clone()],
+        diff: "d".into(),
     };
     let interface = interface();
     let of = |name: &str, value: Json| check(&interface, &Kind::Named(name.into()), &value, "wire");
@@ -146,13 +160,19 @@ fn the_interface_declares_the_types_of_the_wire() {
         ("PlanInfo", json!(plan)),
         ("DocumentInfo", json!(document)),
         ("StatusInfo", json!(status)),
+        ("DriftStatus", json!(status.drift)),
+        ("DriftInfo", json!(drift)),
+        ("DriftItem", json!(item)),
     ] {
         fields(name, &value);
         of(name, value);
     }
-    for event in
-        [Event::Transaction { transaction }, Event::Network { revision: 1 }, Event::Lost { count: 1 }]
-    {
+    for event in [
+        Event::Transaction { transaction },
+        Event::Network { revision: 1 },
+        Event::Drift { drift },
+        Event::Lost { count: 1 },
+    ] {
         of("Event", json!(event));
     }
 }
@@ -192,6 +212,7 @@ async fn the_interface_declares_the_parameters_that_are_read_and_what_is_answere
         ("Apply", json!({ "document": CHANGE, "options": options })),
         ("List", json!({})),
         ("GetStatus", json!({})),
+        ("Drift", json!({})),
         ("Extend", json!({ "seconds": 60 })),
         ("Log", json!({ "id": 1 })),
         ("Rollback", json!({})),

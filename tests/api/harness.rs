@@ -8,10 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nmstated::backend::fake::FakeBackend;
+use nmstated::backend::fake::{FakeBackend, Faults};
 use nmstated::daemon::{Running, Socket};
 use nmstated::engine::Setup;
-use nmstated::state::Document;
+use nmstated::state::{Document, State};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -115,6 +115,7 @@ pub struct Daemon {
     pub running: Running,
     pub socket: PathBuf,
     pub bus: Bus,
+    pub network: Arc<FakeBackend>,
     _dir: TempDir,
 }
 
@@ -123,20 +124,28 @@ impl Daemon {
         Self::with(|network| network).await
     }
 
+    pub async fn with_faults(faults: Arc<dyn Faults>) -> Self {
+        Self::on(|state| FakeBackend::with_faults(state, faults)).await
+    }
+
     pub async fn with(prepare: impl FnOnce(FakeBackend) -> FakeBackend) -> Self {
+        Self::on(|state| prepare(FakeBackend::new(state))).await
+    }
+
+    async fn on(backend: impl FnOnce(State) -> FakeBackend) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let everybody = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(dir.path(), everybody).expect("our own folder");
         let bus = Bus::start(dir.path());
         let document = Document::from_text(NETWORK).expect("it is YAML");
         let (state, _) = document.state().expect("it is a state");
-        let network = Arc::new(prepare(FakeBackend::new(state)));
+        let network = Arc::new(backend(state));
         let state_dir = dir.path().join("state");
-        let setup = Setup::on_host(network, "a test", &state_dir).expect("a new folder");
+        let setup = Setup::on_host(network.clone(), "a test", &state_dir).expect("a new folder");
         let socket = dir.path().join("run/io.nmstate.Daemon");
         let start = Running::start(setup, Some(&bus.address), Socket::Path(socket.clone()));
         let running = soon(start).await.expect("the daemon starts");
-        Self { running, socket, bus, _dir: dir }
+        Self { running, socket, bus, network, _dir: dir }
     }
 
     pub async fn client(&self) -> Varlink {
@@ -232,7 +241,7 @@ impl BusClient {
             "Commit" | "Rollback" | "Cancel" | "Log" => self.call(method, &(id,)).await,
             "Extend" => self.call(method, &(id, number("seconds"))).await,
             "History" => self.call(method, &(number("limit"),)).await,
-            "List" | "GetStatus" => self.call(method, &()).await,
+            "List" | "GetStatus" | "Drift" => self.call(method, &()).await,
             _ => panic!("no method {method}"),
         }?;
         let body = reply.body();
@@ -255,6 +264,7 @@ impl BusClient {
                 let all: Vec<HashMap<String, OwnedVariant>> = body.deserialize().expect("aa{sv}");
                 json!({ "transactions": all.into_iter().map(self::dict).collect::<Vec<_>>() })
             }
+            "Drift" => json!({ "drift": dict() }),
             "GetStatus" => json!({ "status": dict() }),
             _ => json!({ "transaction": dict() }),
         })

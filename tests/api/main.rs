@@ -3,6 +3,7 @@
 mod abuse;
 mod bus;
 mod conformance;
+mod drift;
 mod files;
 mod harness;
 mod idl;

@@ -10,7 +10,8 @@ use super::BusError;
 use crate::api::failure::stage_name;
 use crate::state::ErrorKind;
 use crate::wire::{
-    ClientPath, DocumentInfo, ErrorInfo, Owner, PlanInfo, ProgressInfo, StatusInfo, TransactionInfo,
+    ClientPath, DocumentInfo, DriftInfo, DriftItem, DriftStatus, ErrorInfo, Owner, PlanInfo, ProgressInfo,
+    StatusInfo, TransactionInfo,
 };
 
 /// `a{sv}`.
@@ -122,9 +123,12 @@ pub(super) fn status(info: StatusInfo) -> Dict {
         safety_nets,
         alerts,
         boot_documents,
+        drift,
     } = info;
     let transactions: Vec<Dict> = transactions.into_iter().map(transaction).collect();
-    Dict::from([
+    let drift = drift
+        .map(|DriftStatus { count, since }| Dict::from([("count", count.into()), ("since", since.into())]));
+    let mut dict = Dict::from([
         ("version", version.into()),
         ("backend", backend.into()),
         ("backend_reason", text(backend_reason).into()),
@@ -135,7 +139,28 @@ pub(super) fn status(info: StatusInfo) -> Dict {
         ("safety_nets", texts(safety_nets)),
         ("alerts", texts(alerts)),
         ("boot_documents", boot_documents.into_iter().map(document).collect::<Vec<Dict>>().into()),
-    ])
+    ]);
+    put(&mut dict, "drift", drift);
+    dict
+}
+
+pub(super) fn drift(info: DriftInfo) -> Dict {
+    let DriftInfo { since, count, items, problems, diff } = info;
+    let items: Vec<Dict> = items.into_iter().map(drift_item).collect();
+    let problems: Vec<Dict> = problems.into_iter().map(error).collect();
+    let mut dict =
+        Dict::from([("count", count.into()), ("items", items.into()), ("diff", text(diff).into())]);
+    put(&mut dict, "since", since);
+    put(&mut dict, "problems", Some(problems).filter(|problems| !problems.is_empty()));
+    dict
+}
+
+fn drift_item(item: DriftItem) -> Dict {
+    let DriftItem { subject, path, expected, found } = item;
+    let mut dict = Dict::from([("subject", text(subject).into()), ("path", text(path).into())]);
+    put(&mut dict, "expected", expected.map(text));
+    put(&mut dict, "found", found.map(text));
+    dict
 }
 
 fn document(info: DocumentInfo) -> Dict {

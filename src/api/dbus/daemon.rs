@@ -206,7 +206,7 @@ impl Daemon {
     }
 
     /// What applying the document would change; changes nothing. Options: override_interfaces b,
-    /// memory_only b, client_address s, server_address s.
+    /// memory_only b, client_address s, server_address s, restore b.
     #[zbus(out_args("plan"))]
     async fn plan(
         &self,
@@ -240,8 +240,9 @@ impl Daemon {
     /// Applies a document; answers when the transaction has ended or awaits commit. One that
     /// failed, was rolled back or cancelled is answered by its error. Options:
     /// override_interfaces b, memory_only b, verify b, commit b, timeout_s u, wait b, join t,
-    /// cancel_on_disconnect b, client_address s, server_address s. A change that touches the way to
-    /// client_address awaits commit.
+    /// cancel_on_disconnect b, client_address s, server_address s, restore b (what is committed,
+    /// once more; the document is empty). A change that touches the way to client_address awaits
+    /// commit.
     #[zbus(out_args("transaction"))]
     async fn apply(
         &self,
@@ -375,6 +376,19 @@ impl Daemon {
         }
     }
 
+    /// How the network differs from what is committed: the entries of the varlink type DriftInfo.
+    #[zbus(out_args("drift"))]
+    async fn drift(
+        &self,
+        #[zbus(connection)] bus: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Dict, BusError> {
+        match self.ask(Call::plain(bus, header), Method::Drift, json!({})).await? {
+            Reply::Drift(info) => Ok(convert::drift(info)),
+            _ => Err(unexpected()),
+        }
+    }
+
     /// The version of the daemon.
     #[zbus(property(emits_changed_signal = "const"))]
     fn version(&self) -> &str {
@@ -400,4 +414,9 @@ impl Daemon {
         stage: &str,
         transaction: Dict,
     ) -> zbus::Result<()>;
+
+    /// Drift has appeared, is another, or is gone (count 0). The entries are those of Drift, without
+    /// diff.
+    #[zbus(signal)]
+    pub(super) async fn drift_changed(emitter: &SignalEmitter<'_>, drift: Dict) -> zbus::Result<()>;
 }

@@ -14,6 +14,7 @@ use zbus::message::Type;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, MatchRule, MessageStream};
 
+use super::convert;
 use super::daemon::{BUS, BUS_PATH, CALLS, Daemon, Tied};
 use super::objects::Objects;
 use super::{NAME, PATH};
@@ -111,6 +112,12 @@ impl Server {
             Event::Network { revision } => {
                 let emitter = SignalEmitter::new(&self.bus, PATH)?;
                 Daemon::state_changed(&emitter, revision).await
+            }
+            Event::Drift { drift } => {
+                let emitter = SignalEmitter::new(&self.bus, PATH)?;
+                let mut entries = convert::drift(drift);
+                entries.remove("diff");
+                Daemon::drift_changed(&emitter, entries).await
             }
             Event::Lost { .. } => {
                 *events = self.service.events();

@@ -7,7 +7,7 @@ use super::NAME;
 use crate::api::Failure;
 use crate::engine::Reply;
 use crate::state::State;
-use crate::wire::{ErrorInfo, Event, PlanInfo, StatusInfo, TransactionId, TransactionInfo};
+use crate::wire::{DriftInfo, ErrorInfo, Event, PlanInfo, StatusInfo, TransactionId, TransactionInfo};
 
 /// A reply (varlink.org, "Protocol"). Not the crate's own: that one first makes a tree of a state.
 #[derive(Serialize)]
@@ -40,6 +40,7 @@ enum Answered {
     Transaction { transaction: TransactionInfo },
     Transactions { transactions: Vec<TransactionInfo> },
     Status { status: StatusInfo },
+    Drift { drift: DriftInfo },
 }
 
 /// A state that others may be looking at, too.
@@ -58,6 +59,7 @@ pub(super) fn answer(reply: Reply) -> Vec<u8> {
         Reply::Transaction(transaction) => Answered::Transaction { transaction },
         Reply::Transactions(transactions) => Answered::Transactions { transactions },
         Reply::Status(status) => Answered::Status { status },
+        Reply::Drift(drift) => Answered::Drift { drift },
     })
 }
 
