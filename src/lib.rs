@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod engine;
 pub mod kernel;
 pub mod plan;
+pub mod probe;
 pub mod state;
 pub mod system;
 pub mod transaction;

@@ -69,7 +69,7 @@ impl Handle {
         loop {
             let owner = Owner { uid: 0, pid: None, via: "nmstated".into() };
             let document = Document::from_json(committed);
-            let options = ApplyOptions { wait: true, ..ApplyOptions::default() };
+            let options = ApplyOptions { wait: true, probes: Some(Vec::new()), ..ApplyOptions::default() };
             let last = match self.call(owner, Request::Submit { document, options }).await? {
                 Reply::Transaction(info) => self.ended(info.id).await?,
                 other => unreachable!("a submission is answered with a transaction, not {other:?}"),

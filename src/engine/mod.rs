@@ -13,6 +13,7 @@ mod handle;
 mod history;
 mod nets;
 mod possible;
+mod probing;
 mod read;
 mod request;
 mod start;

@@ -17,8 +17,10 @@ use super::store::Store;
 use super::work::Worker;
 use super::{ApplyOptions, Handle, history};
 use crate::backend::Backend;
+use crate::probe::{HostProber, Prober};
 use crate::system::{BootClock, Clock, Disk, SafetyNet, StateDir, boot_id};
 use crate::transaction::Config;
+use crate::wire::Probe;
 
 /// Commands that may wait for the actor; a sender beyond that waits itself.
 const COMMANDS_MAX: usize = 64;
@@ -34,6 +36,9 @@ pub struct Setup {
     /// What restores the network if this process never comes back, where there is such a thing.
     pub safety_net: Option<Arc<dyn SafetyNet>>,
     pub limits: Limits,
+    pub prober: Arc<dyn Prober>,
+    /// The probes of requests that say nothing about them.
+    pub probes: Vec<Probe>,
     /// Whether disk and heavy computing run on threads of their own. A simulation says no, and
     /// is deterministic.
     pub threads: bool,
@@ -67,7 +72,7 @@ pub enum StartError {
 }
 
 impl Setup {
-    /// On the real clock and disk. Needs a running tokio runtime.
+    /// On the real clock and disk, without probes. Needs a running tokio runtime.
     pub fn on_host(
         backend: Arc<dyn Backend>,
         reason: impl Into<String>,
@@ -99,6 +104,8 @@ impl Setup {
             boot_id: boot_id().map_err(StartError::Clock)?,
             safety_net: None,
             limits: Limits::default(),
+            prober: Arc::new(HostProber::new()),
+            probes: Vec::new(),
             threads: true,
         })
     }
@@ -107,7 +114,8 @@ impl Setup {
 /// Recovers what an earlier daemon left, then serves: no request is answered before. The task
 /// ends after [`Handle::stop`]; dropping this future while it recovers is as killing the daemon.
 pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
-    let Setup { backend, backend_reason, disk, clock, boot_id, safety_net, limits, threads } = setup;
+    let Setup { backend, backend_reason, disk, clock, boot_id, safety_net, limits, prober, probes, threads } =
+        setup;
     let Limits { history_max, timeout_s } = limits;
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
     let (progress_sender, progress) = watch::channel(None);
@@ -119,6 +127,7 @@ pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
     let actor = Actor {
         worker: Arc::new(Worker {
             backend: backend.clone(),
+            prober,
             store: store.clone(),
             board: board.clone(),
             progress: progress_sender,
@@ -131,6 +140,7 @@ pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
             boot_id: boot_id.clone(),
             backend: capabilities.backend.into(),
             volatile_until_commit: capabilities.volatile_until_commit,
+            probes,
         },
         inbox,
         progress,

@@ -13,6 +13,7 @@ use super::possible::{Missing, Possible, possible, problems};
 use super::store::Store;
 use crate::backend::{Backend, Failure, Snapshot, Step};
 use crate::plan::{self, Plan};
+use crate::probe::Prober;
 use crate::state::{ErrorKind, Path, Problem, State};
 use crate::transaction::{Before, Committed, Desired, Outcome, Planned, Restored, Work, accumulate};
 use crate::verify;
@@ -50,6 +51,7 @@ pub(super) async fn offload<T: Send + 'static>(
 /// Who does the work.
 pub(super) struct Worker {
     pub(super) backend: Arc<dyn Backend>,
+    pub(super) prober: Arc<dyn Prober>,
     pub(super) store: Store,
     pub(super) board: Arc<Board>,
     pub(super) progress: watch::Sender<Option<ProgressInfo>>,
@@ -73,6 +75,8 @@ impl Worker {
             Work::Write(record) => Outcome::Written(self.store.write_record(record).await),
             Work::Execute(plan) => Outcome::Executed(self.execute(plan).await),
             Work::Verify(plan) => Outcome::Verified(self.verify(plan).await),
+            Work::Probe(probes) => Outcome::Probed(self.probe(probes).await),
+            Work::ProbeAgain(probes) => Outcome::ProbedAgain(self.probe_again(probes).await),
             Work::MarkRollback => Outcome::Marked(self.store.mark_rollback().await),
             Work::Persist(committed) => {
                 let persist = self.backend.persist(&committed);
@@ -249,7 +253,7 @@ pub(super) fn told(plan: &Plan, current: &State, options: &plan::Options) -> Tol
 }
 
 /// Waits for a change of the network, at the latest until then.
-async fn changed(revision: &mut watch::Receiver<u64>, until: Instant) {
+pub(super) async fn changed(revision: &mut watch::Receiver<u64>, until: Instant) {
     match timeout_at(until, revision.changed()).await {
         Ok(Ok(())) => sleep(LOOK_GAP).await,
         // A backend that reports no changes any more is looked at again at the end.

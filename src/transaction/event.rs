@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Before, Record};
 use crate::plan::{self, Plan};
 use crate::state::{Document, Problem, State};
-use crate::wire::{ClientPath, Owner, TransactionId, TransactionInfo};
+use crate::wire::{ClientPath, Owner, Probe, TransactionId, TransactionInfo};
 
 /// The time, read by whoever drives the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +39,9 @@ pub struct ApplyOptions {
     pub join: Option<TransactionId>,
     /// Cancel when the client's connection ends.
     pub cancel_on_disconnect: bool,
+    /// What must still hold after the change, if it held before; None: what the configuration
+    /// says.
+    pub probes: Option<Vec<Probe>>,
 }
 
 impl Default for ApplyOptions {
@@ -51,6 +54,7 @@ impl Default for ApplyOptions {
             wait: false,
             join: None,
             cancel_on_disconnect: false,
+            probes: None,
         }
     }
 }
@@ -74,6 +78,21 @@ pub struct Planned {
     pub then: Option<Arc<State>>,
     /// How it touches the path by which the client came in: then it must be confirmed.
     pub client_path: Option<ClientPath>,
+}
+
+/// What a first probing found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Probed {
+    /// What holds, each in its narrowest form.
+    pub held: Vec<Probe>,
+    pub lacking: Vec<Lacking>,
+}
+
+/// A probe that does not hold, and what it said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lacking {
+    pub probe: Probe,
+    pub why: String,
 }
 
 /// How a rollback went.
@@ -155,6 +174,8 @@ pub enum Effect {
 pub enum Work {
     /// Plan against the network as it is now; nothing is touched. `base` is what is committed.
     Plan { desired: Arc<Desired>, options: plan::Options, base: Arc<State> },
+    /// Find out what holds, by one attempt each.
+    Probe(Vec<Probe>),
     /// Take a snapshot, and plan again on it.
     Snapshot { desired: Arc<Desired>, options: plan::Options, base: Arc<State> },
     /// Write the checkpoint record, durably.
@@ -163,6 +184,8 @@ pub enum Work {
     Execute(Arc<Plan>),
     /// Compare the network with what the plan expects, until its limits.
     Verify(Arc<Plan>),
+    /// Find out whether all of this holds again, until a limit.
+    ProbeAgain(Vec<Probe>),
     /// Make the record one of a rollback, durably.
     MarkRollback,
     /// Let the backend keep what will be committed.
@@ -185,11 +208,15 @@ pub enum Work {
 #[derive(Debug)]
 pub enum Outcome {
     Planned(Result<Planned, Vec<Problem>>),
+    /// Or why one of them must not be made at all.
+    Probed(Result<Probed, Vec<Problem>>),
     Snapshot(Result<(Arc<Before>, Planned), Vec<Problem>>),
     Written(Result<(), Problem>),
     Executed(Result<(), Problem>),
     /// Warnings, or what is not as asked.
     Verified(Result<Vec<String>, Vec<Problem>>),
+    /// What does not hold any more; empty if all does.
+    ProbedAgain(Vec<Lacking>),
     Marked(Result<(), Problem>),
     Persisted(Result<(), Problem>),
     Committed(Result<(), CommitFailure>),

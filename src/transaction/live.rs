@@ -7,7 +7,7 @@ use super::event::{ApplyOptions, Desired, Planned, Ticket};
 use super::record::{Before, Phase, Record};
 use crate::plan;
 use crate::state::State;
-use crate::wire::{ClientPath, ErrorInfo, Owner, Stage, TransactionId, TransactionInfo};
+use crate::wire::{ClientPath, ErrorInfo, Owner, Probe, Stage, TransactionId, TransactionInfo};
 
 #[derive(Debug)]
 pub(super) struct Live {
@@ -27,6 +27,13 @@ pub(super) struct Live {
     pub(super) warnings: Vec<String>,
     /// How it touches the path by which the client came in.
     pub(super) client_path: Option<ClientPath>,
+    /// What is to be probed before the first change.
+    pub(super) probes: Vec<Probe>,
+    /// What held before the change. Not in the record: a daemon that dies before it has held
+    /// again leaves a rollback, one that dies later needs it no more.
+    pub(super) required: Vec<Probe>,
+    /// Warnings about what did not hold before the change.
+    pub(super) not_required: Vec<String>,
     /// From the moment its record may be on disk.
     pub(super) checkpoint: Option<Checkpoint>,
     /// What to do when the write under way has ended.
@@ -70,17 +77,23 @@ pub(super) enum Asked {
 pub(super) struct Join {
     pub(super) ticket: Ticket,
     pub(super) options: ApplyOptions,
+    /// While it is probed.
+    pub(super) planned: Option<Planned>,
 }
 
 /// The work under way, or what is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Planning,
+    /// What holds before the change is being found out.
+    ProbingBefore,
     Snapshot,
     /// The record of a change that is about to begin is being written.
     Recording,
     Executing,
     Verifying,
+    /// Whether it holds again is being found out.
+    Probing,
     /// The record of a change that awaits commit is being written.
     RecordingWait,
     /// Nothing is under way.

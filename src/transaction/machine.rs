@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use super::event::{ApplyOptions, Desired, Effect, Event, Now, Outcome, Ticket, Work};
 use super::live::{Asked, Join, Live, Request, Step};
+use super::probing::may_probe;
 use super::queue::{Waiting, admit};
 use super::record::Phase;
 use super::report::{error_info, refusal};
 use crate::state::{ErrorKind, Path, Problem, State};
-use crate::wire::{ErrorInfo, Owner, Stage, TransactionId, TransactionInfo};
+use crate::wire::{ErrorInfo, Owner, Probe, Stage, TransactionId, TransactionInfo};
 
 /// Longest time that an uncommitted change may stay, in seconds.
 const TIMEOUT_S_MAX: u32 = 24 * 3600;
@@ -27,6 +28,8 @@ pub struct Config {
     pub backend: String,
     /// Whether the backend keeps what is not committed in memory only.
     pub volatile_until_commit: bool,
+    /// The probes of requests that say nothing about them.
+    pub probes: Vec<Probe>,
 }
 
 /// The queue and the transaction under way.
@@ -141,12 +144,13 @@ impl Machine {
         ticket: Ticket,
         owner: Owner,
         desired: Option<Arc<Desired>>,
-        options: ApplyOptions,
+        mut options: ApplyOptions,
         now: Now,
     ) {
         if let Err(problems) = self.admit(&owner, &options, now) {
             return self.answer(ticket, Err(problems));
         }
+        options.probes.get_or_insert_with(|| self.config.probes.clone());
         if options.join.is_some() {
             return self.join(ticket, desired, options);
         }
@@ -164,6 +168,7 @@ impl Machine {
             return Err(refusal(ErrorKind::Cancelled, "the daemon is stopping"));
         }
         check_seconds("timeout", options.timeout_s)?;
+        may_probe(owner, options)?;
         if let Some(id) = options.join {
             let live = self.pending(Some(id), owner, "joined")?;
             return match live.step {
@@ -192,7 +197,7 @@ impl Machine {
         let desired = desired.unwrap_or_else(|| self.once_more());
         let base = live.checkpoint.as_ref().map_or(&self.committed, |checkpoint| &checkpoint.then).clone();
         let work = Work::Plan { desired, options: options.plan.clone(), base };
-        live.join = Some(Join { ticket, options });
+        live.join = Some(Join { ticket, options, planned: None });
         self.start(live, Step::Planning, work);
     }
 
@@ -437,6 +442,9 @@ impl Machine {
             diff: String::new(),
             warnings: Vec::new(),
             client_path: None,
+            probes: options.probes.unwrap_or_default(),
+            required: Vec::new(),
+            not_required: Vec::new(),
             checkpoint: None,
             asked: None,
             join: None,

@@ -6,6 +6,7 @@ mod codec;
 mod event;
 mod live;
 mod machine;
+mod probing;
 mod queue;
 mod record;
 mod recover;
@@ -15,7 +16,8 @@ mod steps;
 pub use accumulate::accumulate;
 pub use codec::{Unreadable, decode, encode};
 pub use event::{
-    ApplyOptions, CommitFailure, Desired, Effect, Event, Now, Outcome, Planned, Restored, Ticket, Work,
+    ApplyOptions, CommitFailure, Desired, Effect, Event, Lacking, Now, Outcome, Planned, Probed, Restored,
+    Ticket, Work,
 };
 pub use machine::{Config, Machine};
 pub use queue::{QUEUE_MAX, ROOT_RESERVE, UID_SHARE};

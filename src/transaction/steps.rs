@@ -32,6 +32,7 @@ impl Machine {
         };
         match (live.step, outcome) {
             (Step::Planning, Outcome::Planned(result)) => self.planned(live, result, now),
+            (Step::ProbingBefore, Outcome::Probed(result)) => self.probed(live, result, now),
             (Step::Snapshot, Outcome::Snapshot(result)) => self.snapshot_taken(live, result, now),
             (Step::Recording, Outcome::Written(result)) => self.recorded(live, result, now),
             (Step::Executing, Outcome::Executed(Ok(()))) if live.verify => {
@@ -48,6 +49,7 @@ impl Machine {
             (Step::Verifying, Outcome::Verified(Err(problems))) => {
                 self.roll_back(live, error_info(&problems));
             }
+            (Step::Probing, Outcome::ProbedAgain(lacking)) => self.probed_again(live, &lacking, now),
             (Step::RecordingWait, Outcome::Written(Ok(()))) => self.await_commit(live, now),
             (Step::Extending { ticket, deadline }, Outcome::Written(result)) => {
                 self.extended(live, ticket, deadline, result);
@@ -110,16 +112,22 @@ impl Machine {
             Ok(planned) => {
                 live.take_plan(planned);
                 let live = self.enter_again(live);
-                if live.has_changes() {
-                    let Request { desired, options } =
-                        live.request.clone().expect("what was planned was asked for");
-                    let base = self.committed.clone();
-                    self.start(live, Step::Snapshot, Work::Snapshot { desired, options, base });
-                } else {
+                if !live.has_changes() {
                     self.unchanged(live, now);
+                } else if live.probes.is_empty() {
+                    self.snapshot(live);
+                } else {
+                    let probes = live.probes.clone();
+                    self.start(live, Step::ProbingBefore, Work::Probe(probes));
                 }
             }
         }
+    }
+
+    pub(super) fn snapshot(&mut self, live: Live) {
+        let Request { desired, options } = live.request.clone().expect("what was planned was asked for");
+        let base = self.committed.clone();
+        self.start(live, Step::Snapshot, Work::Snapshot { desired, options, base });
     }
 
     fn snapshot_taken(
@@ -179,7 +187,17 @@ impl Machine {
         }
     }
 
-    fn verified(&mut self, mut live: Live, now: Now) {
+    fn verified(&mut self, live: Live, now: Now) {
+        if live.required.is_empty() {
+            return self.held(live, now);
+        }
+        let live = self.enter(live, Stage::Probing);
+        let required = live.required.clone();
+        self.start(live, Step::Probing, Work::ProbeAgain(required));
+    }
+
+    /// It is as asked, and nothing that held before is lost.
+    pub(super) fn held(&mut self, mut live: Live, now: Now) {
         if live.commits_itself() {
             return self.persist(live);
         }
@@ -243,11 +261,23 @@ impl Machine {
     // ---- joining
 
     fn join_planned(&mut self, mut live: Live, result: Result<Planned, Vec<Problem>>, now: Now) {
-        let planned = match result {
-            Ok(planned) => planned,
-            Err(problems) => return self.refuse_join(live, problems),
-        };
-        let Some(Join { ticket, options }) = live.join.take() else { return };
+        match (result, &mut live.join) {
+            (Err(problems), _) => self.refuse_join(live, problems),
+            (Ok(planned), Some(join)) => {
+                let probes = join.options.probes.clone().unwrap_or_default();
+                if planned.plan.is_empty() || probes.is_empty() {
+                    return self.joined(live, planned, now);
+                }
+                join.planned = Some(planned);
+                self.start(live, Step::ProbingBefore, Work::Probe(probes));
+            }
+            (Ok(_), None) => debug_assert!(false, "what is planned here is a change that joins"),
+        }
+    }
+
+    /// From here on the change shares the fate of what it joins.
+    pub(super) fn joined(&mut self, mut live: Live, planned: Planned, now: Now) {
+        let Some(Join { ticket, options, .. }) = live.join.take() else { return };
         let checkpoint = live.checkpoint.as_mut().expect("what is joined has a checkpoint");
         if let Some(then) = &planned.then {
             checkpoint.then = then.clone();
@@ -356,13 +386,13 @@ impl Machine {
     /// Returns to the state before, from wherever the transaction is. False: it is too late.
     pub(super) fn go_back(&mut self, mut live: Live, cause: Option<ErrorInfo>, now: Now) -> bool {
         match live.step {
-            Step::Planning | Step::Snapshot if live.checkpoint.is_none() => {
+            Step::Planning | Step::ProbingBefore | Step::Snapshot if live.checkpoint.is_none() => {
                 self.out.push(Effect::Abort);
                 live.error = cause;
                 live.stage = Stage::Cancelled;
                 self.end(live, now);
             }
-            Step::Planning | Step::Snapshot => {
+            Step::Planning | Step::ProbingBefore | Step::Snapshot => {
                 self.out.push(Effect::Abort);
                 if let Some(join) = live.join.take() {
                     let message = format!("transaction {} is rolled back", live.id);
@@ -374,7 +404,7 @@ impl Machine {
                 live.asked = Some(Asked::GoBack(cause));
                 self.live = Some(live);
             }
-            Step::Executing | Step::Verifying | Step::Persisting => {
+            Step::Executing | Step::Verifying | Step::Probing | Step::Persisting => {
                 self.out.push(Effect::Abort);
                 self.roll_back(live, cause);
             }
@@ -465,7 +495,7 @@ impl Machine {
         }
     }
 
-    fn fail(&mut self, mut live: Live, problems: &[Problem], now: Now) {
+    pub(super) fn fail(&mut self, mut live: Live, problems: &[Problem], now: Now) {
         live.error = error_info(problems);
         live.stage = Stage::Failed;
         self.end(live, now);
@@ -504,6 +534,7 @@ impl Live {
     fn take_plan(&mut self, planned: Planned) {
         self.diff.clone_from(&planned.diff);
         self.warnings.clone_from(&planned.plan.warnings);
+        self.warnings.extend(self.not_required.iter().cloned());
         self.client_path.clone_from(&planned.client_path);
         self.planned = Some(planned);
     }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use nmstated::backend::fake::{FakeBackend, Fault, Faults, Point};
 use nmstated::engine::{ApplyOptions, Handle, Limits, Refusal, Reply, Request, Setup, start};
+use nmstated::probe::{self, Checking, Prober};
 use nmstated::state::{Document, ErrorKind, State};
 use nmstated::transaction::{Committed, Phase, Record};
-use nmstated::wire::{Owner, Stage, TransactionId, TransactionInfo};
+use nmstated::wire::{Family, Owner, Probe, Stage, TransactionId, TransactionInfo};
 use serde_json::{Value as Json, json};
 use tokio::task::JoinHandle;
 
@@ -22,6 +23,8 @@ pub struct Host {
     pub backend: Arc<FakeBackend>,
     pub net: Arc<FakeNet>,
     pub boots: u32,
+    /// Those of the configuration.
+    pub probes: Vec<Probe>,
 }
 
 /// The network after boot.
@@ -80,6 +83,7 @@ impl Host {
             net: Arc::default(),
             world,
             boots: 1,
+            probes: Vec::new(),
         }
     }
 
@@ -92,6 +96,8 @@ impl Host {
             boot_id: format!("boot {}", self.boots),
             safety_net: Some(self.net.clone()),
             limits: Limits::default(),
+            prober: Arc::new(FakeProber { world: self.world.clone() }),
+            probes: self.probes.clone(),
             threads: false,
         })
         .await;
@@ -136,6 +142,47 @@ impl Faults for Watch {
             assert_eq!(record.phase, Phase::Applying, "what is being changed does not await commit");
         }
         self.world.at(point)
+    }
+}
+
+/// Finds out by what the simulated network looks like; a fault makes it fail, lie or hang.
+struct FakeProber {
+    world: Arc<World>,
+}
+
+impl Prober for FakeProber {
+    fn check<'a>(&'a self, probe: &'a Probe, network: &'a State) -> Checking<'a> {
+        Box::pin(async move {
+            // An attempt takes its time.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            let fails = |why: &str| Err(probe::Fault::Fails(why.into()));
+            match self.world.at_probe(probe) {
+                None => {}
+                Some(Fault::Before | Fault::After) => return fails("simulated fault"),
+                Some(Fault::Silent) => return Ok(vec![probe.clone()]),
+                Some(Fault::Hang | Fault::HangAfter) => std::future::pending().await,
+            }
+            let holds = match probe {
+                Probe::Gateway(_) => {
+                    // It takes no large frames.
+                    let is_heard = network.interface("eth0").is_some_and(|eth0| eth0.mtu == Some(1500));
+                    let mut routes =
+                        network.config_routes().iter().filter_map(|route| route.destination.as_ref());
+                    is_heard && routes.any(|destination| destination.to_string() == "0.0.0.0/0")
+                }
+                Probe::Resolve(_) => network.dns_resolver.is_some(),
+                Probe::Tcp { port, .. } => *port == 22,
+                Probe::Run(path) if path == "/forbidden" => {
+                    return Err(probe::Fault::Refused("it is not root's".into()));
+                }
+                Probe::Run(_) => true,
+            };
+            match probe {
+                _ if !holds => fails("nobody answers"),
+                Probe::Gateway(None) => Ok(vec![Probe::Gateway(Some(Family::Ipv4))]),
+                _ => Ok(vec![probe.clone()]),
+            }
+        })
     }
 }
 

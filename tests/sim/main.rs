@@ -7,6 +7,7 @@ mod disk;
 mod host;
 mod net;
 mod path;
+mod probes;
 mod promises;
 mod sweep;
 mod walk;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nmstated::engine::{ApplyOptions, Refusal, Request};
 use nmstated::state::State;
-use nmstated::wire::{Stage, TransactionInfo};
+use nmstated::wire::{Probe, Stage, TransactionInfo};
 use serde_json::{Value as Json, json};
 
 use crate::host::{Daemon, Host, dummy, no_commit, root};
@@ -24,6 +24,7 @@ enum Way {
     Extend,
     Join,
     Cancel,
+    CancelProbing,
 }
 
 struct Case {
@@ -32,6 +33,8 @@ struct Case {
     /// Committed before anything goes wrong.
     former: Vec<Json>,
     documents: Vec<Json>,
+    /// What must still hold afterwards.
+    probes: &'static [&'static str],
 }
 
 fn cases() -> Vec<Case> {
@@ -51,7 +54,10 @@ fn cases() -> Vec<Case> {
         way,
         former: former.iter().copied().cloned().collect(),
         documents: documents.iter().copied().cloned().collect(),
+        probes: &[],
     };
+    let probed = |case: Case| Case { probes: &["gateway", "tcp:192.0.2.1:22"], ..case };
+    let cut_off = json!({"interfaces": [{"name": "eth0", "type": "ethernet", "mtu": 9000}]});
     let dummy0 = dummy("dummy0", 7);
     let dummy1 = dummy("dummy1", 8);
     vec![
@@ -64,6 +70,11 @@ fn cases() -> Vec<Case> {
         case("cancel", Way::Cancel, &[&dummy0], &[&dummy1]),
         case("bridge", Way::Apply, &[&dummy0], &[&bridge]),
         case("edit", Way::Apply, &[&dummy0], &[&edit]),
+        probed(case("probed", Way::Apply, &[], &[&dummy0])),
+        probed(case("probed-cut", Way::Apply, &[&dummy0], &[&cut_off])),
+        probed(case("probed-commit", Way::Commit, &[], &[&dummy0])),
+        probed(case("probed-cancel", Way::CancelProbing, &[], &[&dummy0])),
+        probed(case("probed-join", Way::Join, &[], &[&dummy0, &dummy1])),
         case("again", Way::Apply, &[&dummy0], &[&dummy0]),
     ]
 }
@@ -74,12 +85,20 @@ type Told = Result<TransactionInfo, Refusal>;
 impl Case {
     async fn client(&self, daemon: &Daemon) -> Told {
         let first = &self.documents[0];
-        let options = if self.way == Way::Apply { ApplyOptions::default() } else { no_commit() };
-        let info = daemon.submit(root(), first, options).await?;
+        let probes = Some(Probe::list(self.probes.iter().copied()).expect("probes"));
+        let options = match self.way {
+            Way::Apply => ApplyOptions { probes, ..ApplyOptions::default() },
+            _ => ApplyOptions { probes, ..no_commit() },
+        };
+        let info = daemon.submit(root(), first, options.clone()).await?;
         let id = Some(info.id);
         if self.way == Way::Cancel {
             daemon.until(info.id, Stage::Applying).await;
             tokio::time::sleep(Duration::from_millis(15)).await;
+            return daemon.ask(root(), Request::Cancel { id: info.id }).await;
+        }
+        if self.way == Way::CancelProbing {
+            daemon.until(info.id, Stage::Probing).await;
             return daemon.ask(root(), Request::Cancel { id: info.id }).await;
         }
         let waits = daemon.until(info.id, Stage::AwaitingCommit).await;
@@ -87,7 +106,7 @@ impl Case {
             return Ok(waits);
         }
         match self.way {
-            Way::Apply | Way::Cancel | Way::Expire => Ok(daemon.end(info.id).await),
+            Way::Apply | Way::Cancel | Way::CancelProbing | Way::Expire => Ok(daemon.end(info.id).await),
             Way::Rollback => daemon.ask(root(), Request::Rollback { id }).await,
             Way::Commit => daemon.ask(root(), Request::Commit { id }).await,
             Way::Extend => {
@@ -95,7 +114,7 @@ impl Case {
                 daemon.ask(root(), Request::Commit { id }).await
             }
             Way::Join => {
-                let join = ApplyOptions { join: id, ..no_commit() };
+                let join = ApplyOptions { join: id, ..options };
                 daemon.submit(root(), &self.documents[1], join).await?;
                 daemon.until(info.id, Stage::AwaitingCommit).await;
                 daemon.ask(root(), Request::Commit { id }).await
@@ -303,4 +322,9 @@ fn deciding() {
 #[test]
 fn joining() {
     sweep(&["join"]);
+}
+
+#[test]
+fn probing() {
+    sweep(&["probed", "probed-cut", "probed-commit", "probed-cancel", "probed-join"]);
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nmstated::backend::fake::Point;
 use nmstated::engine::{ApplyOptions, Client, PlanOptions, Request};
 use nmstated::transaction::Committed;
-use nmstated::wire::{Owner, Stage, TransactionInfo};
+use nmstated::wire::{Owner, Probe, Stage, TransactionInfo};
 use serde_json::{Value as Json, json};
 use tokio::task::JoinSet;
 
@@ -133,6 +133,7 @@ async fn apply(
         wait: dice.one_in(2),
         join,
         cancel_on_disconnect: dice.one_in(4),
+        probes: dice.one_in(3).then(|| vec![Probe::Gateway(None)]),
         ..ApplyOptions::default()
     };
     let leaves = options.cancel_on_disconnect && dice.one_in(2);

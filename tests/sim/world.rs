@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nmstated::backend::fake::{Fault, Point};
 use nmstated::system::Clock;
+use nmstated::wire::Probe;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -38,6 +39,7 @@ impl Dice {
 pub enum Site {
     Disk(&'static str),
     Backend(Point),
+    Probe,
 }
 
 /// What goes wrong there.
@@ -180,11 +182,19 @@ impl World {
 }
 
 impl World {
+    pub fn at_probe(&self, probe: &Probe) -> Option<Fault> {
+        self.fault(Site::Probe, &probe.to_string())
+    }
+
     pub fn at(&self, point: Point) -> Option<Fault> {
+        self.fault(Site::Backend(point), "")
+    }
+
+    fn fault(&self, site: Site, name: &str) -> Option<Fault> {
         if self.crash().is_some() {
             return Some(Fault::Hang);
         }
-        match self.trouble(Site::Backend(point), "") {
+        match self.trouble(site, name) {
             None => None,
             Some(Trouble::FailBefore) => Some(Fault::Before),
             Some(Trouble::FailAfter) => Some(Fault::After),

@@ -239,7 +239,7 @@ impl Rounds {
         if let Err(problem) = self.store().write_documents(memory).await {
             return Some(Err(Failure { may_pass: true, ..Failure::of(&[problem]) }));
         }
-        let options = ApplyOptions { plan, wait: true, ..ApplyOptions::default() };
+        let options = ApplyOptions { plan, wait: true, probes: Some(Vec::new()), ..ApplyOptions::default() };
         let owner = Owner { uid: 0, pid: None, via: format!("nmstated:{file}") };
         let ended = match self.engine.call(owner, Request::Submit { document, options }).await {
             Ok(Reply::Transaction(info)) => self.engine.ended(info.id).await.ok()?,
