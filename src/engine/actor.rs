@@ -127,6 +127,7 @@ impl Actor {
 
     async fn recover(&mut self) -> std::io::Result<Running> {
         let loaded = self.store.load(self.history_max).await?;
+        loaded.alerts.into_iter().for_each(|alert| self.alert(alert));
         {
             let mut seen = self.board.seen();
             let since = std::mem::replace(&mut seen.history, loaded.history);

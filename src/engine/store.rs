@@ -75,6 +75,8 @@ pub(super) struct Loaded {
     pub(super) history: History,
     /// The boot in which the committed document was last brought back.
     pub(super) boot: Option<String>,
+    /// What a person must know of that.
+    pub(super) alerts: Vec<String>,
 }
 
 /// A write that failed.
@@ -167,8 +169,10 @@ impl Store {
         self.on_disk(move |disk| {
             let lines: String = entries.iter().map(history::line).collect();
             let written = match disk.append(HISTORY, lines.as_bytes()) {
-                Ok(length) if length > HISTORY_FILE_MAX => {
-                    replace(disk, HISTORY, (all() + &lines).as_bytes()).map_err(|failed| failed.error)
+                // Too long, or new and without a header.
+                Ok(length) if length > HISTORY_FILE_MAX || usize::try_from(length) == Ok(lines.len()) => {
+                    let whole = history::first_line() + &all() + &lines;
+                    replace(disk, HISTORY, whole.as_bytes()).map_err(|failed| failed.error)
                 }
                 other => other.map(drop),
             };
@@ -222,6 +226,7 @@ fn replace(disk: &dyn Disk, name: &str, bytes: &[u8]) -> Result<(), Failed> {
 }
 
 fn load(disk: &dyn Disk, history_max: usize) -> io::Result<Loaded> {
+    let mut alerts = Vec::new();
     let checkpoint = read(disk, CHECKPOINT, Record::from_bytes)?;
     let rollback = read(disk, ROLLBACK, Record::from_bytes)?;
     let committed = read(disk, COMMITTED, Committed::from_bytes)?;
@@ -231,8 +236,16 @@ fn load(disk: &dyn Disk, history_max: usize) -> io::Result<Loaded> {
         content.as_str().map(str::to_owned).ok_or_else(|| Unreadable::Content("it is no boot id".into()))
     })?;
     // A history that cannot be read costs no safety.
-    let history = disk.read(HISTORY, FILE_MAX).ok().flatten().unwrap_or_default();
-    let history = History::read(&String::from_utf8_lossy(&history), history_max);
+    let bytes = disk.read(HISTORY, FILE_MAX).ok().flatten().unwrap_or_default();
+    let (history, why) = History::read(&String::from_utf8_lossy(&bytes), history_max);
+    if let Some(why) = why {
+        alerts.push(format!("the history was set aside, what can be read of it is kept: {why}"));
+        // Nothing depends on it: if it cannot be put right now, the next start finds it as it is.
+        let whole = history::first_line() + &history.lines();
+        let _ = disk
+            .write(&format!("{HISTORY}.unreadable"), &bytes)
+            .and_then(|()| replace(disk, HISTORY, whole.as_bytes()).map_err(|failed| failed.error));
+    }
     let has_incomplete = disk.read(INCOMPLETE, FILE_MAX)?.is_some();
 
     if !matches!((&checkpoint, &rollback), (Stored::Missing, Stored::Missing)) {
@@ -253,10 +266,16 @@ fn load(disk: &dyn Disk, history_max: usize) -> io::Result<Loaded> {
     let in_history = history.ids();
     let boot = match boot {
         Stored::Is(boot) => Some(boot),
-        Stored::Missing | Stored::Unreadable(_) => None,
+        Stored::Missing => None,
+        Stored::Unreadable(why) => {
+            alerts.push(format!(
+                "the note of the last boot was set aside, so what is committed is brought back: {why}"
+            ));
+            None
+        }
     };
     let found = Found { checkpoint, rollback, committed, ids, in_history, has_incomplete };
-    Ok(Loaded { found, history, boot })
+    Ok(Loaded { found, history, boot, alerts })
 }
 
 fn read<T>(

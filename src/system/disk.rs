@@ -43,13 +43,20 @@ impl StateDir {
     /// Opens or creates the directory and locks it; `WouldBlock` if another process holds it.
     pub fn open(path: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        fs::set_permissions(path, Permissions::from_mode(0o700))?;
+        // On a read-only file system, as it is after errors, it must be right already: a daemon that
+        // cannot change anything can still show everything, and say why.
+        fs::set_permissions(path, Permissions::from_mode(0o700)).or_else(|error| {
+            let is_right = fs::metadata(path)?.permissions().mode() & 0o7777 == 0o700;
+            if is_right { Ok(()) } else { Err(error) }
+        })?;
+        let lock = path.join("lock");
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
             .mode(0o600)
-            .open(path.join("lock"))?;
+            .open(&lock)
+            .or_else(|error| File::open(&lock).map_err(|_| error))?;
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
             .map_err(|(_, errno)| io::Error::from(errno))?;
         Ok(Self { path: path.to_owned(), dir: File::open(path)?, _lock: lock })

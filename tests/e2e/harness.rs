@@ -187,6 +187,12 @@ impl Daemon {
         self.process = start(self.folder.path(), &self.bus);
     }
 
+    /// Ends the daemon politely and starts it again.
+    pub fn restart_politely(&mut self) {
+        assert!(self.terminate().success());
+        self.restart();
+    }
+
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.process.id()).expect("a process number is an i32");
         kill(Pid::from_raw(pid), signal).expect("a process of ours can be told");

@@ -87,3 +87,83 @@ fn a_second_daemon_on_a_state_directory_does_not_start() {
         daemon.printed(&["apply", &daemon.file("cable.yml", CABLE)]);
     });
 }
+
+#[test]
+fn a_daemon_starts_on_a_read_only_state_directory_and_says_why_it_changes_nothing() {
+    in_namespace(|| {
+        let mut daemon = Daemon::start();
+        let (file, state) = (daemon.file("cable.yml", CABLE), daemon.state_dir());
+        daemon.printed(&["apply", &file]);
+        assert!(daemon.terminate().success());
+        let none = None::<&str>;
+        let read_only = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+        mount(Some(&state), &state, none, MsFlags::MS_BIND, none).expect("it can be mounted on itself");
+        mount(none, &state, none, read_only, none).expect("a mount can be made read-only");
+        daemon.restart();
+        let other = daemon.file("other.yml", &CABLE.replace("cable", "other"));
+        is_refused(&daemon, &other);
+        assert!(daemon.is_as(&file));
+        assert!(daemon.printed(&["history"]).contains("committed"));
+        assert!(daemon.terminate().success());
+        umount(&state).expect("it is ours");
+        daemon.restart();
+        daemon.printed(&["apply", &other]);
+        daemon.assert_settled();
+    });
+}
+
+/// S11: each stored file, cut short, of another version, and overwritten.
+#[test]
+fn whatever_is_damaged_the_daemon_comes_up_says_so_and_leaves_the_network_alone() {
+    in_namespace(|| {
+        let mut daemon = Daemon::start();
+        let (file, state) = (daemon.file("cable.yml", CABLE), daemon.state_dir());
+        let documents = daemon.folder.path().join("documents");
+        fs::create_dir(&documents).expect("a folder");
+        fs::write(documents.join("10.yml"), CABLE.replace("cable", "other")).expect("writes");
+        daemon.restart_politely();
+        daemon.printed(&["apply", &file]);
+        // As after a boot.
+        fs::remove_file(state.join("boot")).expect("it is there");
+        daemon.restart_politely();
+        let network = daemon.show();
+        let names = ["boot", "committed", "documents", "history", "ids"];
+        let mut stored: Vec<String> = fs::read_dir(&state)
+            .expect("it is there")
+            .map(|entry| entry.expect("a file").file_name().to_string_lossy().into_owned())
+            .filter(|name| name != "lock")
+            .collect();
+        stored.sort();
+        assert_eq!(stored, names, "a file that this test does not know");
+
+        for name in names {
+            let whole = fs::read_to_string(state.join(name)).expect("it is there");
+            let (_, rest) = whole.split_once('\n').expect("a header and content");
+            let other_version = whole.replacen("\"version\":1", "\"version\":2", 1);
+            assert_ne!(other_version, whole, "{name} has a version");
+            for damaged in [&whole[..whole.len() - rest.len() / 2], &other_version, "\u{0}garbage"] {
+                assert!(daemon.terminate().success());
+                let saved: Vec<_> = names
+                    .iter()
+                    .map(|name| (name, fs::read(state.join(name)).expect("it is there")))
+                    .collect();
+                fs::write(state.join(name), damaged).expect("writes");
+                daemon.restart();
+                let alerts = daemon.json(&["status", "--json"])["alerts"].to_string();
+                assert!(alerts.contains("set aside"), "{name}: {alerts}");
+                assert_eq!(daemon.show(), network, "{name}: {damaged:?}");
+                assert!(state.join(format!("{name}.unreadable")).exists(), "{name}");
+                // It goes on, and the next start knows of nothing wrong.
+                daemon.printed(&["apply", &file]);
+                daemon.restart_politely();
+                fs::remove_file(state.join(format!("{name}.unreadable"))).expect("it is there");
+                daemon.assert_settled();
+                assert!(daemon.terminate().success());
+                for (name, bytes) in saved {
+                    fs::write(state.join(name), bytes).expect("writes");
+                }
+                daemon.restart();
+            }
+        }
+    });
+}
