@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::plan::routes::Index;
 use crate::plan::{self, Action, Change, Key, Plan};
 use crate::state::{
-    DnsResolver, Interface, InterfaceState, Part, Route, RouteRule, RouteRules, Routes, State,
+    DnsResolver, Interface, InterfaceState, Part, Route, RouteRule, RouteRules, Routes, Shared, State,
 };
 
 /// `committed` with the document `wish` over it, its types and names resolved: what it mentions wins, what it makes absent goes.
@@ -27,7 +27,7 @@ pub fn accumulate(committed: &State, wish: &State, plan: &Plan) -> State {
     // A list of configuration is not replaced but completed.
     State {
         interfaces: Some(interfaces),
-        routes: routes.map(|config| Routes { running: None, config: Some(config.into()) }),
+        routes: routes.map(|config| Routes { running: None, config: Some(config) }),
         route_rules: rules.map(|config| RouteRules { config: Some(config) }),
         dns_resolver: desired.dns_resolver.map(|dns| DnsResolver { running: None, ..dns }),
         ..desired
@@ -62,7 +62,12 @@ fn interfaces(committed: &State, desired: &State, removed: &BTreeSet<&str>) -> V
     all.into_values().collect()
 }
 
-fn routes(committed: &State, desired: &State, removed: &BTreeSet<&str>) -> Option<Vec<Route>> {
+fn routes(committed: &State, desired: &State, removed: &BTreeSet<&str>) -> Option<Shared<Route>> {
+    if desired.config_routes().is_empty() && removed.is_empty() {
+        // The same list, which nobody has to look at.
+        let known = committed.routes.as_ref().and_then(|routes| routes.config.clone());
+        return known.filter(|known| !known.is_empty());
+    }
     let known = committed.config_routes();
     let index = Index::new(known.iter());
     let patterns = desired.config_routes().iter().filter(|pattern| pattern.is_absent());
@@ -75,7 +80,7 @@ fn routes(committed: &State, desired: &State, removed: &BTreeSet<&str>) -> Optio
     let index = Index::new(kept.iter().copied());
     let new = desired.config_routes().iter().filter(|route| route.state.is_none());
     let new = new.filter(|route| !index.to_destination_of(route).any(|known| known == *route));
-    let all: Vec<Route> = kept.iter().copied().chain(new).cloned().collect();
+    let all: Shared<Route> = kept.iter().copied().chain(new).cloned().collect();
     (!all.is_empty()).then_some(all)
 }
 

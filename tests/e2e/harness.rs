@@ -204,6 +204,14 @@ impl Daemon {
         self.process.wait().expect("it ends")
     }
 
+    /// Processor time that the daemon has used so far, in ticks (proc_pid_stat(5)).
+    pub fn ticks(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).expect("it runs");
+        // The name, in brackets, may hold spaces; user and system time are the 14th and 15th field.
+        let fields = stat.rsplit(')').next().expect("a last part").split_whitespace();
+        fields.skip(11).take(2).map(|field| field.parse::<u64>().expect("a number")).sum()
+    }
+
     /// Memory of the daemon's process in KiB.
     pub fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
@@ -404,6 +412,13 @@ impl Raw {
         let mut bytes = call.to_string().into_bytes();
         bytes.push(0);
         self.0.get_mut().write_all(&bytes).expect("the daemon takes calls");
+    }
+
+    /// Passes over the next message; it may be large. Returns how long it is.
+    pub fn skip(&mut self) -> usize {
+        let length = self.0.skip_until(0).expect("an answer comes");
+        assert!(length > 0, "the daemon has hung up");
+        length
     }
 
     /// The next message; None at the end.

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Changes, Daemon, in_namespace, ip};
+use serde_json::{Value as Json, json};
+
+use crate::harness::{Changes, Daemon, LIMIT, Raw, in_namespace, ip};
 
 const CABLE: &str = "
 interfaces:
@@ -51,21 +53,111 @@ fn an_apply_that_changes_nothing_writes_nothing_to_the_kernel_and_no_checkpoint(
     });
 }
 
+/// A hundred thousand routes come, in a burst, while the daemon runs.
+fn add_routes(daemon: &Daemon) {
+    daemon.printed(&["apply", &daemon.file("cable.yml", CABLE)]);
+    ip(&["link", "set", "cable1", "up"]);
+    let lines: String = (0..100_000_u32)
+        .map(|n| {
+            let [_, a, b, c] = n.to_be_bytes();
+            format!("route add 10.{a}.{b}.{c}/32 via 192.0.2.2 dev cable0 proto static\n")
+        })
+        .collect();
+    ip(&["-batch", &daemon.file("batch", &lines)]);
+}
+
+/// Asks, and passes over the answer. Returns how long it is.
+fn ask(client: &mut Raw, method: &str, parameters: &Json) -> usize {
+    client.send(method, parameters.clone(), false);
+    client.skip()
+}
+
+/// What the processor does is counted, not what a clock shows: the machine may be busy.
+#[test]
+fn nothing_that_has_nothing_to_do_with_routes_looks_at_a_hundred_thousand() {
+    in_namespace(|| {
+        let daemon = Daemon::start();
+        add_routes(&daemon);
+        let mut client = Raw::connect(&daemon);
+        let cable = json!({ "document": CABLE, "options": {} });
+        let mut ticks = |method: &str, parameters: &Json, times: u32| {
+            let before = daemon.ticks();
+            (0..times).for_each(|_| drop(ask(&mut client, method, parameters)));
+            daemon.ticks() - before
+        };
+        // Nobody asks for the network at rest: the first who does pays for it.
+        ticks("Plan", &cable, 1);
+        let show = ticks("Show", &json!({ "options": {} }), 2);
+        let plans = ticks("Plan", &cable, 20);
+        let applies = ticks("Apply", &cable, 20);
+        assert!(plans < show, "20 plans take {plans} ticks, two queries {show}");
+        assert!(applies < show, "20 applies take {applies} ticks, two queries {show}");
+        daemon.assert_settled();
+    });
+}
+
+#[test]
+fn a_herd_of_large_queries_keeps_no_change_waiting_and_leaves_no_memory() {
+    in_namespace(|| {
+        let daemon = Daemon::start();
+        add_routes(&daemon);
+        let bare = daemon.memory();
+        let herd = |times: u32| {
+            let clients: Vec<_> = (0..4)
+                .map(|_| {
+                    let mut client = Raw::connect(&daemon);
+                    std::thread::spawn(move || {
+                        let show = json!({ "options": {} });
+                        let start = Instant::now();
+                        for _ in 0..times {
+                            assert!(ask(&mut client, "Show", &show) > 10 << 20);
+                        }
+                        start.elapsed() / times
+                    })
+                })
+                .collect();
+            clients
+        };
+        let mut waits = Vec::new();
+        let mut memory = Vec::new();
+        for times in [2, 4, 4] {
+            let clients = herd(times);
+            let mut client = Raw::connect(&daemon);
+            let cable = json!({ "document": CABLE, "options": {} });
+            while !clients.iter().all(std::thread::JoinHandle::is_finished) {
+                for method in ["Plan", "Apply"] {
+                    let start = Instant::now();
+                    ask(&mut client, method, &cable);
+                    waits.push(start.elapsed());
+                }
+            }
+            let shows: Vec<Duration> =
+                clients.into_iter().map(|client| client.join().expect("it is answered")).collect();
+            waits.sort();
+            let (median, show) = (waits[waits.len() / 2], shows[0]);
+            assert!(median < show / 2, "a change waits {median:?} beside queries of {show:?} each");
+            memory.push(daemon.memory());
+        }
+        let worst = waits.last().expect("something was asked");
+        assert!(*worst < Duration::from_secs(1), "{worst:?} of {}", waits.len());
+        // Four answers under way may each be made and sent; the next herd adds nothing.
+        assert!(memory[2] < memory[1].max(memory[0]) + (64 << 10), "{memory:?} KiB");
+        // Some time after the last one asked, it is as if nobody had.
+        let end = Instant::now() + LIMIT;
+        while daemon.memory() > bare + (24 << 10) {
+            let now = daemon.memory();
+            assert!(Instant::now() < end, "{now} KiB, before the queries {bare}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    });
+}
+
 #[test]
 fn a_hundred_thousand_routes_are_followed_and_shown_and_keep_nobody_waiting() {
     in_namespace(|| {
         let daemon = Daemon::start();
-        daemon.printed(&["apply", &daemon.file("cable.yml", CABLE)]);
-        ip(&["link", "set", "cable1", "up"]);
         let bare = daemon.memory();
-        let lines: String = (0..100_000_u32)
-            .map(|n| {
-                let [_, a, b, c] = n.to_be_bytes();
-                format!("route add 10.{a}.{b}.{c}/32 via 192.0.2.2 dev cable0 proto static\n")
-            })
-            .collect();
-        // A burst of notifications, while the daemon runs.
-        ip(&["-batch", &daemon.file("batch", &lines)]);
+        add_routes(&daemon);
 
         let start = Instant::now();
         let mut show = daemon.begin(&["show", "--json"]);
