@@ -5,8 +5,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::Method;
+use super::interactive::Apart;
+use super::service::SMALL_BYTES_MAX;
 use crate::engine::{ApplyOptions, Client, Refusal, Request, ShowOptions};
 use crate::state::{Document, NODES_MAX, Path, Problem};
+use crate::wire::TransactionId;
 
 /// Longest explanation of what is wrong with the parameters.
 const REASON_CHARS_MAX: usize = 300;
@@ -192,6 +195,19 @@ pub(super) fn request(method: Method, call: &[u8], timeout_s: u32) -> Result<Opt
     Ok(Some(request))
 }
 
+/// The transaction that a call names, before anything is known of whether it is right.
+pub(super) fn transaction_named(method: Method, call: &[u8]) -> Option<TransactionId> {
+    #[derive(Deserialize)]
+    struct Named {
+        id: Option<TransactionId>,
+    }
+    let names_one = matches!(method, Method::Commit | Method::Rollback | Method::Extend | Method::Cancel);
+    if !names_one || call.len() > SMALL_BYTES_MAX {
+        return None;
+    }
+    serde_json::from_slice::<Call<Named>>(call).ok()?.parameters?.id
+}
+
 fn apply_options(with: ApplyWith, default_timeout_s: u32) -> Result<ApplyOptions, Refusal> {
     let ApplyWith {
         override_interfaces,
@@ -270,8 +286,8 @@ fn parameters<T: DeserializeOwned>(call: &[u8]) -> Result<T, Refusal> {
     if values_in(call) > NODES_MAX {
         return Err(invalid(format!("there are more than {NODES_MAX} values in the parameters")));
     }
-    let read = match serde_json::from_slice::<Call<T>>(call) {
-        Ok(Call { parameters: Some(parameters) }) => Ok(parameters),
+    let read = match serde_json::from_slice::<Call<Apart<T>>>(call) {
+        Ok(Call { parameters: Some(Apart(parameters)) }) => Ok(parameters),
         Ok(Call { parameters: None }) => serde_json::from_str("{}"),
         Err(error) => Err(error),
     };

@@ -8,6 +8,7 @@ mod budget;
 pub mod dbus;
 mod decode;
 mod failure;
+mod interactive;
 mod method;
 mod service;
 pub mod varlink;

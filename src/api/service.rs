@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::{Failure, Method, decode};
-use crate::auth::{Action, Caller, Gate};
+use crate::auth::{Action, Asks, Caller, Gate, Permit};
 use crate::engine::{Events, Follow, Handle, Reply, Request};
 use crate::state::ErrorKind;
 use crate::wire::{Stage, TransactionId, TransactionInfo};
@@ -41,6 +41,14 @@ pub struct Asked {
     pub ends_with_client: Option<TransactionId>,
 }
 
+/// A call that its caller may make, with its parameters read.
+pub struct Admitted {
+    method: Method,
+    permit: Permit,
+    /// None: `Monitor`.
+    request: Option<Request>,
+}
+
 /// The answer to a call.
 pub enum Answer {
     Reply(Reply),
@@ -59,15 +67,28 @@ impl Service {
     /// Authorises first, then reads the parameters (a JSON object with the member `parameters`),
     /// then asks the engine.
     pub async fn ask(&self, caller: &Caller, method: Method, call: Vec<u8>) -> Result<Asked, Failure> {
+        let admitted = self.admit(caller, method, call).await?;
+        self.run(admitted).await
+    }
+
+    /// The first half of [`Service::ask`]: who may not make the call is refused here. It may wait
+    /// for a person to give a password; dropping the future ends that, and nothing was done.
+    pub async fn admit(&self, caller: &Caller, method: Method, call: Vec<u8>) -> Result<Admitted, Failure> {
         let Inner { engine, gate, .. } = &*self.inner;
-        let mut permit = gate.permit(caller, method.action()).await?;
-        let request = {
-            let timeout_s = engine.timeout_s();
-            self.read(call.len(), move || decode::request(method, &call, timeout_s)).await??
-        };
+        let asks = Asks { method: method.name(), transaction: decode::transaction_named(method, &call) };
+        let mut permit = gate.permit(caller, method.action(), asks).await?;
+        let timeout_s = engine.timeout_s();
+        let request = self.read(call.len(), move || decode::request(method, &call, timeout_s)).await??;
         if matches!(&request, Some(Request::Show(options)) if options.secrets) {
-            permit = gate.permit(caller, Action::ShowSecrets).await?;
+            permit = gate.permit(caller, Action::ShowSecrets, asks).await?;
         }
+        Ok(Admitted { method, permit, request })
+    }
+
+    /// The second half of [`Service::ask`]: asks the engine.
+    pub async fn run(&self, admitted: Admitted) -> Result<Asked, Failure> {
+        let Admitted { method, permit, request } = admitted;
+        let engine = &self.inner.engine;
         let Some(request) = request else {
             return Ok(Asked { answer: Answer::Events(engine.events()), ends_with_client: None });
         };

@@ -3,8 +3,8 @@
 use thiserror::Error;
 use tracing::warn;
 
-use super::polkit::{Polkit, PolkitError};
-use super::{Action, Caller, Subject};
+use super::polkit::{Polkit, PolkitError, Verdict};
+use super::{Action, Asks, Caller, Subject};
 use crate::wire::Owner;
 
 /// Proof that a caller may do something. Made by [`Gate::permit`] only.
@@ -46,8 +46,9 @@ impl Gate {
         Self { polkit: None }
     }
 
-    /// Whether the caller may; waits for polkit a limited time.
-    pub async fn permit(&self, caller: &Caller, action: Action) -> Result<Permit, Denied> {
+    /// Whether the caller may; waits for polkit, and for a person where the call allows that, a
+    /// limited time. Dropping the future takes the question back.
+    pub async fn permit(&self, caller: &Caller, action: Action, asks: Asks) -> Result<Permit, Denied> {
         let denied = |reason| Denied { uid: caller.uid, action, reason };
         let permit = Permit { owner: caller.owner() };
         if caller.uid == 0 {
@@ -58,13 +59,19 @@ impl Gate {
             Some(_) if caller.subject == Subject::Gone => {
                 return Err(denied("its process cannot be found"));
             }
-            Some(polkit) => polkit.allows(caller, action).await,
+            Some(polkit) => polkit.allows(caller, action, asks).await,
         };
         match answer {
-            Ok(true) => Ok(permit),
-            Ok(false) => Err(denied("polkit does not allow it")),
+            Ok(Verdict::Yes) => Ok(permit),
+            Ok(Verdict::No) => Err(denied("polkit does not allow it")),
+            Ok(Verdict::NotAsked) => {
+                Err(denied("polkit wants a password, and the call does not let it ask for one"))
+            }
+            Ok(Verdict::NoAgent) => Err(denied("polkit wants a password, and has no agent to ask for it")),
+            Ok(Verdict::Dismissed) => Err(denied("the request for a password was dismissed")),
             Err(PolkitError::Absent) if action == Action::Show => Ok(permit),
             Err(PolkitError::Absent) => Err(denied("without polkit only root may")),
+            Err(PolkitError::Crowded) => Err(denied("too many requests for a password are open, try again")),
             Err(PolkitError::Late) => Err(denied("polkit did not answer in time")),
             Err(PolkitError::Failed(error)) => {
                 warn!(action = action.id(), uid = caller.uid, %error, "polkit could not be asked");
@@ -81,9 +88,10 @@ mod tests {
     #[tokio::test]
     async fn without_polkit_only_root_may_change() {
         let gate = Gate::without_polkit();
+        let asks = Asks { method: "Any", transaction: None };
         for action in Action::ALL {
-            assert!(gate.permit(&Caller::of_socket(0, None), action).await.is_ok());
-            let other = gate.permit(&Caller::of_socket(1000, None), action).await;
+            assert!(gate.permit(&Caller::of_socket(0, None), action, asks).await.is_ok());
+            let other = gate.permit(&Caller::of_socket(1000, None), action, asks).await;
             assert_eq!(other.is_ok(), action == Action::Show, "{action:?}");
         }
     }

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
 
+use super::agent;
 use super::connection::{Connection, Reply};
 use super::failure::Failure;
 use super::show::Sections;
@@ -28,10 +29,20 @@ const INTERFACE: &str = "io.nmstate.Daemon.";
 /// the change it waits for, and that has limits of its own in the daemon.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How much longer it may take where a person gives a password first.
+const PERSON: Duration = Duration::from_secs(130);
+
+/// The methods for which nobody is asked for a password, as polkit is configured where nobody changed
+/// that.
+const READING: [&str; 10] =
+    ["Show", "Plan", "Validate", "GenerateRevert", "List", "Log", "History", "GetStatus", "Monitor", "Drift"];
+
 /// A daemon that answers.
 pub struct Daemon {
     socket: PathBuf,
     connection: Connection,
+    /// Whether polkit may ask the person at the terminal for a password.
+    asks_person: bool,
 }
 
 impl Daemon {
@@ -47,7 +58,7 @@ impl Daemon {
 
     fn connect_to(socket: PathBuf) -> Result<Self, Failure> {
         match Connection::open(&socket) {
-            Ok(connection) => Ok(Self { socket, connection }),
+            Ok(connection) => Ok(Self { socket, connection, asks_person: agent::has_person() }),
             Err(error) => Err(Failure::unreachable(&socket, &error)),
         }
     }
@@ -172,7 +183,19 @@ impl Daemon {
         let Json::Object(mut parameters) = parameters else {
             unreachable!("parameters are written as objects above")
         };
+        let is_secret = parameters.get("options").is_some_and(|options| options["show_secrets"] == true);
+        let may_need_password = is_secret || !READING.contains(&method);
+        let patience = match (self.asks_person, may_need_password) {
+            (true, true) => {
+                agent::start();
+                patience.map(|patience| patience + PERSON)
+            }
+            _ => patience,
+        };
         parameters.retain(|_, value| !value.is_null());
+        if self.asks_person {
+            parameters.insert("allowInteractiveAuthentication".into(), true.into());
+        }
         self.connection
             .set_patience(patience)
             .and_then(|()| self.connection.send(&format!("{INTERFACE}{method}"), parameters, more))

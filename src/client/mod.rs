@@ -1,5 +1,6 @@
 //! `nmctl`: arguments, the varlink client, rendering, exit codes. Thin: every rule is the daemon's.
 
+mod agent;
 mod arguments;
 mod commands;
 mod connection;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value as Json, json};
+use tokio::sync::Notify;
 use tracing::debug;
 use zbus::message::{Flags, Header};
 use zbus::object_server::SignalEmitter;
@@ -42,6 +43,28 @@ pub(super) struct Daemon {
 #[derive(Default)]
 pub(super) struct Tied {
     by_client: Mutex<Vec<(String, TransactionId)>>,
+    /// Who waits for a client to leave.
+    watches: Mutex<Vec<(String, Arc<Notify>)>>,
+}
+
+/// A client being watched.
+struct Watch<'a> {
+    tied: &'a Tied,
+    gone: Arc<Notify>,
+}
+
+impl Watch<'_> {
+    /// Completes when the client has left the bus.
+    async fn come(&self) {
+        self.gone.notified().await;
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        let mut watches = self.tied.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        watches.retain(|(_, gone)| !Arc::ptr_eq(gone, &self.gone));
+    }
 }
 
 impl Tied {
@@ -56,8 +79,21 @@ impl Tied {
         }
     }
 
+    /// As many as there are calls, whose number has a limit.
+    fn watch(&self, client: &str) -> Watch<'_> {
+        let gone = Arc::new(Notify::new());
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        watches.push((client.to_owned(), gone.clone()));
+        Watch { tied: self, gone }
+    }
+
     /// Forgets a client that is gone; answers with its transactions.
     pub(super) fn take(&self, client: &str) -> Vec<TransactionId> {
+        let watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, gone) in watches.iter().filter(|(name, _)| name == client) {
+            gone.notify_one();
+        }
+        drop(watches);
         let mut ties = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
         ties.extract_if(.., |(name, _)| name == client).map(|(_, id)| id).collect()
     }
@@ -90,6 +126,8 @@ impl Daemon {
         let Call { bus, header, options } = call;
         let name = header.sender().map(|name| name.as_str()).unwrap_or_default();
         let interactive = header.primary().flags().contains(Flags::ALLOW_INTERACTIVE_AUTH);
+        // Watched before the bus is asked for it: a name that leaves later is noticed.
+        let gone = interactive.then(|| self.tied.watch(name));
         let caller = caller(bus, name, interactive).await?;
         let _place = self.calls.take(caller.uid).ok_or_else(|| busy("calls"))?;
         if let Some(options) = options {
@@ -100,7 +138,15 @@ impl Daemon {
             ..=FREE_BYTES => None,
             long => Some(self.budget.take(caller.uid, long).ok_or_else(|| busy("long documents"))?),
         };
-        let Asked { answer, ends_with_client } = self.service.ask(&caller, method, call).await?;
+        let admitted = self.service.admit(&caller, method, call);
+        let admitted = match gone {
+            None => admitted.await?,
+            Some(gone) => tokio::select! {
+                admitted = admitted => admitted?,
+                () = gone.come() => return Err(BusError::new(ErrorKind::Cancelled, "its client went away")),
+            },
+        };
+        let Asked { answer, ends_with_client } = self.service.run(admitted).await?;
         if let Some(id) = ends_with_client {
             self.tied.add(name, id);
             // It may have gone before it was tied.

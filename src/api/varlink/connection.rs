@@ -2,21 +2,23 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::os::fd::AsFd;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::debug;
 use varlink::{Interface, VarlinkService};
 
 use super::framing::{FramingError, Incoming, Message};
-use super::limits::{BUDGET_WAIT_MAX, FREE_BYTES, STALL_MAX};
+use super::limits::{BUDGET_WAIT_MAX, FREE_BYTES, HANG_UP_LOOK, STALL_MAX};
 use super::{INTERFACE, NAME, reply};
+use crate::api::interactive::Interactive;
 use crate::api::service::Step;
 use crate::api::{Answer, Asked, Budget, Failure, Method, Service, Steps, told_to};
 use crate::auth::Caller;
@@ -36,7 +38,7 @@ pub(super) struct Shared {
     pub(super) outgoing: Budget,
 }
 
-/// A call without its parameters, which are read only when the caller may make it.
+/// A call without its parameters.
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(borrow)]
@@ -47,8 +49,9 @@ struct Head<'a> {
     oneway: bool,
     #[serde(default)]
     upgrade: bool,
-    #[serde(rename = "parameters")]
-    _parameters: Option<IgnoredAny>,
+    /// Of the parameters, only this; they are read when the caller may make the call.
+    #[serde(default, rename = "parameters")]
+    interactive: Interactive,
 }
 
 /// How a call is to be answered.
@@ -56,6 +59,8 @@ struct Head<'a> {
 struct Manner {
     more: bool,
     oneway: bool,
+    /// Whether a person may be asked for a password first.
+    interactive: bool,
 }
 
 /// Why a connection ends early.
@@ -121,7 +126,8 @@ impl Connection {
             let head = serde_json::from_slice::<Head<'_>>(&bytes).ok()?;
             // A connection that stops being varlink is something this service does not offer.
             let method = (!head.upgrade).then(|| head.method.into_owned())?;
-            Some((method, Manner { more: head.more, oneway: head.oneway }, bytes))
+            let Head { more, oneway, interactive: Interactive(interactive), .. } = head;
+            Some((method, Manner { more, oneway, interactive }, bytes))
         };
         let Ok(Some((name, manner, bytes))) = self.shared.service.read(length, head).await else {
             return Err(End::Client);
@@ -152,8 +158,16 @@ impl Connection {
 
     async fn ask(&mut self, method: Method, manner: Manner, call: Vec<u8>) -> Result<(), End> {
         let service = self.shared.service.clone();
-        let caller = self.caller.clone();
-        let asked = service.ask(&caller, method, call);
+        let caller = Caller { interactive: manner.interactive, ..self.caller.clone() };
+        let admitted = tokio::select! {
+            admitted = service.admit(&caller, method, call) => admitted,
+            () = self.gone() => return Err(End::Client),
+        };
+        let admitted = match admitted {
+            Ok(admitted) => admitted,
+            Err(failure) => return self.answer(manner, reply::failure(&failure)).await,
+        };
+        let asked = service.run(admitted);
         let Asked { answer, ends_with_client } = match self.unless_gone(asked).await {
             Ok(asked) => asked,
             Err(failure) => return self.answer(manner, reply::failure(&failure)).await,
@@ -211,6 +225,16 @@ impl Connection {
         }
     }
 
+    /// Completes when the client has closed its socket, not when it only stopped sending. Dropping
+    /// the future loses nothing.
+    async fn gone(&mut self) {
+        self.incoming.ended(&mut self.read).await;
+        // A client that stopped sending before is looked at now and then.
+        while !is_hung_up(&self.read) {
+            sleep(HANG_UP_LOOK).await;
+        }
+    }
+
     /// Waits for something, and meanwhile learns if the client goes away. A client that only
     /// stopped sending still gets its answer.
     async fn unless_gone<T>(&mut self, work: impl Future<Output = T>) -> T {
@@ -265,6 +289,15 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// Whether the other end is closed in both directions (POLLHUP, poll(2)).
+fn is_hung_up(stream: &OwnedReadHalf) -> bool {
+    let socket: &UnixStream = stream.as_ref();
+    let mut fds = [PollFd::new(socket.as_fd(), PollFlags::empty())];
+    // What cannot be looked at is taken for a client that is there.
+    let _ = poll(&mut fds, PollTimeout::ZERO);
+    fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
 }
 
 /// The interface that every varlink service has.

@@ -20,6 +20,8 @@ pub(super) const MESSAGE_TIME_MAX: Duration = Duration::from_secs(30);
 pub(super) const STALL_MAX: Duration = Duration::from_secs(30);
 /// Longest wait of a long answer for its share of the budget.
 pub(super) const BUDGET_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How often a client that stopped sending is looked at while a person is asked for a password.
+pub(super) const HANG_UP_LOOK: Duration = Duration::from_secs(1);
 /// Rest after the system refused to accept a connection.
 pub(super) const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// Longest time for connections to take their answers when the daemon stops.
