@@ -2,8 +2,9 @@
 //! here, as `systemctl` does it.
 //!
 //! `pkttyagent` (pkttyagent(1)) registers with polkit as the agent of this process, asks on
-//! /dev/tty, and changes nothing. Where an agent of the desktop is there already, it leaves
-//! the asking to that.
+//! /dev/tty, and changes nothing. Not with `--fallback`, which would leave the asking to an agent of
+//! the desktop: polkit knows no fallback for a process outside of the sessions of logind, and who
+//! typed the command sits here.
 
 use std::io::{self, IsTerminal, stderr, stdin};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -47,7 +48,7 @@ fn started() -> io::Result<Child> {
 fn spawn(notify: OwnedFd) -> io::Result<Child> {
     let number = notify.as_raw_fd().to_string();
     let mut command = Command::new(AGENT);
-    command.args(["--notify-fd", &number, "--fallback"]).stdin(Stdio::null()).stdout(Stdio::null());
+    command.args(["--notify-fd", &number]).stdin(Stdio::null()).stdout(Stdio::null());
     let prepare = move || {
         // It must not stay behind, whatever becomes of us (PR_SET_PDEATHSIG, prctl(2)).
         set_pdeathsig(Signal::SIGTERM)?;

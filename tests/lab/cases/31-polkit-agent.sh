@@ -7,7 +7,7 @@ chmod 644 /tmp/lab0.yml
 cat >/tmp/at-terminal <<'PYTHON'
 """Runs a command as labuser on a terminal of its own. When it is asked for a password: runs --while,
 and types --password; with --hang-up, closes the terminal instead."""
-import argparse, os, pwd, pty, re, select, subprocess, sys, time
+import argparse, os, pwd, pty, re, select, subprocess, sys, termios, time
 parser = argparse.ArgumentParser()
 parser.add_argument("--password")
 parser.add_argument("--while", dest="meanwhile")
@@ -42,6 +42,9 @@ while time.monotonic() < end:
             subprocess.run(options.meanwhile, shell=True, check=True)
         if options.hang_up:
             break
+        # What is typed before the echo is off is thrown away.
+        while termios.tcgetattr(terminal)[3] & termios.ECHO and time.monotonic() < end:
+            time.sleep(0.01)
         os.write(terminal, (options.password or "").encode() + b"\n")
 os.close(terminal)
 status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
