@@ -15,6 +15,7 @@ Exit codes:
        --exit-code`: something differs
   3    no answer from the daemon
   4    a failed change could not be taken back completely: a person is needed
+  5    not kept: the change has been put back, as answered or for want of an answer
   130  interrupted; the change has been taken back
 
 Environment:
@@ -45,8 +46,14 @@ pub enum Command {
     ///
     /// Prints the difference. Several documents are applied one after the other, each all or
     /// nothing, until one fails; with --no-commit all of them are one change. An interrupt
-    /// (Ctrl-C) takes the change back; the loss of the terminal does not.
+    /// (Ctrl-C) takes the change back. On a terminal, a change that touches the path of your own
+    /// connection is kept only if you say so, as with `nmctl try`.
     Apply(Apply),
+    /// Make the network match documents, and keep that only if you say so
+    ///
+    /// Applies the documents as one change, asks on the terminal whether to keep it, and puts it
+    /// back on no, after the timeout, on an interrupt, and when the terminal or nmctl goes away.
+    Try(Try),
     /// Print what applying would change, and change nothing
     Plan(Plan),
     /// Keep a change that awaits commit
@@ -181,6 +188,10 @@ pub struct Planning {
     /// defaults
     #[arg(long)]
     pub override_iface: bool,
+    /// Where you sit, to learn whether a change touches the path of your connection; `none`: do not
+    /// tell [default: where the SSH session comes from]
+    #[arg(long, value_name = "ADDR")]
+    pub client_address: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -209,6 +220,23 @@ pub struct Apply {
     /// Become part of a transaction that awaits commit
     #[arg(long, value_name = "ID")]
     pub join: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct Try {
+    #[command(flatten)]
+    pub input: Files,
+    /// Seconds until a change that is not confirmed is put back
+    #[arg(long, value_name = "S", default_value_t = 60)]
+    pub timeout: u32,
+    /// Do not compare the network with the document afterwards
+    #[arg(long)]
+    pub no_verify: bool,
+    #[command(flatten)]
+    pub planning: Planning,
+    /// Queue behind a change that awaits commit, instead of being refused
+    #[arg(long)]
+    pub wait: bool,
 }
 
 #[derive(Debug, Args)]

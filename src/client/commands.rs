@@ -13,7 +13,8 @@ use super::daemon::{Daemon, options, when};
 use super::document::Source;
 use super::failure::{Exit, Failure};
 use super::output::Output;
-use super::{follow, show, transactions};
+use super::terminal::Terminal;
+use super::{confirm, follow, origin, show, transactions, trial};
 use crate::state::{self, ErrorKind, State};
 use crate::wire::{Options, Stage, TransactionId, TransactionInfo};
 
@@ -45,6 +46,7 @@ fn command(arguments: Arguments, output: &mut Output) -> Result<Exit, Failure> {
             return plan(daemon()?, &arguments, output);
         }
         Command::Apply(arguments) => apply(daemon, &arguments, output)?,
+        Command::Try(arguments) => trial::run(daemon, &arguments, output)?,
         Command::Plan(arguments) => return plan(daemon()?, &arguments, output),
         Command::Commit(pending) => {
             ended(act(daemon()?, |daemon| daemon.commit(pending.id))?, output)?;
@@ -104,9 +106,14 @@ fn apply(
     let sources = documents(&arguments.restore, &arguments.input, output)?;
     let mut interrupts = follow::Interrupts::take()?;
     let mut join = arguments.join;
+    let mut terminal = Terminal::open();
+    let mut planning = planning_options(&arguments.planning, terminal.is_some());
+    // What is decided later is not asked now, and must outlive us.
+    terminal.take_if(|_| arguments.no_commit || join.is_some() || !planning.contains_key("client_address"));
+    planning.extend(options([("cancel_on_disconnect", when(terminal.is_some()))]));
     for source in &sources {
         let mut daemon = daemon()?;
-        let mut options = planning_options(&arguments.planning);
+        let mut options = planning.clone();
         options.extend(self::options([
             ("commit", arguments.no_commit.then_some(json!(false))),
             ("verify", arguments.no_verify.then_some(json!(false))),
@@ -123,6 +130,12 @@ fn apply(
         if arguments.no_commit && transaction.stage == Stage::AwaitingCommit {
             join = Some(transaction.id);
         }
+        let transaction = match &mut terminal {
+            Some(terminal) if transaction.stage == Stage::AwaitingCommit => {
+                confirm::confirmed(&mut daemon, &transaction, terminal, &mut interrupts, output)?
+            }
+            _ => transaction,
+        };
         ended(transaction, output)?;
     }
     Ok(())
@@ -132,7 +145,7 @@ fn plan(mut daemon: Daemon, arguments: &Plan, output: &mut Output) -> Result<Exi
     let sources = documents(&arguments.restore, &arguments.input, output)?;
     let mut differs = false;
     for source in &sources {
-        let mut options = planning_options(&arguments.planning);
+        let mut options = planning_options(&arguments.planning, true);
         options.extend(self::options([("restore", when(source.is_none()))]));
         let plan = daemon.plan(text(source), options).map_err(|failure| about(failure, source))?;
         warnings(&plan.warnings, output);
@@ -180,10 +193,18 @@ fn drift(mut daemon: Daemon, form: &Form, exit_code: bool, output: &mut Output) 
     Ok(if drift.count > 0 && exit_code { Exit::Differs } else { Exit::Done })
 }
 
-fn planning_options(planning: &Planning) -> Options {
+/// How documents are understood. Where the user sits is looked for only if that `matters`.
+pub fn planning_options(planning: &Planning, matters: bool) -> Options {
+    let (client, server) = match planning.client_address.as_deref() {
+        Some("none") => (None, None),
+        Some(given) => (Some(given.to_owned()), None),
+        None => matters.then(origin::find).flatten().map(|origin| (origin.client, origin.server)).unzip(),
+    };
     options([
         ("memory_only", when(planning.memory_only)),
         ("override_interfaces", when(planning.override_iface)),
+        ("client_address", client.map(Json::from)),
+        ("server_address", server.flatten().map(Json::from)),
     ])
 }
 
@@ -196,7 +217,7 @@ fn act(
 }
 
 /// Tells how a transaction stands that was to succeed.
-fn ended(transaction: TransactionInfo, output: &mut Output) -> Result<(), Failure> {
+pub fn ended(transaction: TransactionInfo, output: &mut Output) -> Result<(), Failure> {
     let transaction = follow::judged(transaction, false)?;
     warnings(&transaction.warnings, output);
     output.note(&transactions::outcome(&transaction));
@@ -283,7 +304,8 @@ fn state_of(source: &Source, output: &mut Output) -> Result<State, Failure> {
     Ok(state)
 }
 
-fn read(input: &Files, output: &mut Output) -> Result<Vec<Source>, Failure> {
+/// All documents named.
+pub fn read(input: &Files, output: &mut Output) -> Result<Vec<Source>, Failure> {
     input.files.iter().map(|file| Source::read(file, output)).collect()
 }
 

@@ -223,6 +223,11 @@ impl Daemon {
         serde_json::from_str(value.get()).map_err(not_read)
     }
 
+    /// The failure that tells of a daemon that closed the connection.
+    pub fn is_gone(&self) -> Failure {
+        self.lost(&io::ErrorKind::UnexpectedEof.into())
+    }
+
     fn lost(&self, error: &io::Error) -> Failure {
         Failure::lost(&self.socket, error)
     }

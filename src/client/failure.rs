@@ -18,6 +18,7 @@ pub enum Exit {
     Differs = 2,
     NoAnswer = 3,
     NotRestored = 4,
+    NotKept = 5,
     Interrupted = 130,
 }
 
@@ -43,8 +44,12 @@ pub enum Failure {
     },
     /// It failed and could not be taken back completely.
     NotRestored { error: Box<ErrorInfo>, transaction: TransactionId, items: Vec<String> },
+    /// A change was not confirmed.
+    NotKept { message: String },
     /// The user interrupted.
     Interrupted { message: String },
+    /// The command cannot be used like that.
+    Usage { message: String, hint: String },
 }
 
 impl Failure {
@@ -114,7 +119,9 @@ impl Failure {
             Self::NoAnswer { .. } => Exit::NoAnswer,
             Self::Refused { .. } => Exit::Failed,
             Self::NotRestored { .. } => Exit::NotRestored,
+            Self::NotKept { .. } => Exit::NotKept,
             Self::Interrupted { .. } => Exit::Interrupted,
+            Self::Usage { .. } => Exit::Differs,
         }
     }
 
@@ -122,7 +129,9 @@ impl Failure {
     pub fn text(&self) -> String {
         match self {
             Self::NobodyReads => String::new(),
-            Self::NoAnswer { message, hint } => format!("error: {message}\n = hint: {hint}\n"),
+            Self::NoAnswer { message, hint } | Self::Usage { message, hint } => {
+                format!("error: {message}\n = hint: {hint}\n")
+            }
             Self::Refused { document: Some(document), .. } => document.clone(),
             Self::Refused { error, document: None, .. } => described(error),
             Self::NotRestored { error, transaction, items } => {
@@ -134,6 +143,7 @@ impl Failure {
                 });
                 text
             }
+            Self::NotKept { message } => format!("not kept: {message}\n"),
             Self::Interrupted { message } => format!("interrupted: {message}\n"),
         }
     }

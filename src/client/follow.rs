@@ -1,6 +1,6 @@
 //! Following an apply to its end, and an interrupt on the way.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -15,7 +15,7 @@ use crate::state::ErrorKind;
 use crate::wire::{ErrorInfo, Stage, TransactionInfo};
 
 /// Takes interrupts (Ctrl-C, a polite kill) as something to read. A hang-up is not taken: it ends
-/// `nmctl`, and the daemon goes on, since a lost connection must not undo a change.
+/// `nmctl`, and with it what was submitted to be cancelled then; everything else goes on.
 pub struct Interrupts {
     signals: SignalFd,
 }
@@ -30,8 +30,15 @@ impl Interrupts {
     }
 
     /// Whether one came since the last look.
-    fn came(&mut self) -> bool {
+    pub fn came(&mut self) -> bool {
         matches!(self.signals.read_signal(), Ok(Some(_)))
+    }
+}
+
+/// To wait for one together with other things.
+impl AsFd for Interrupts {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.signals.as_fd()
     }
 }
 
@@ -95,10 +102,13 @@ pub fn to_its_end(
 
 /// Waits until the daemon says something or an interrupt comes.
 fn wait(daemon: &mut Daemon, interrupts: &Interrupts) -> Result<(), Failure> {
-    let [readable, _] = ready([
-        PollFd::new(daemon.connection().as_fd(), PollFlags::POLLIN),
-        PollFd::new(interrupts.signals.as_fd(), PollFlags::POLLIN),
-    ])?;
+    let [readable, _] = ready(
+        [
+            PollFd::new(daemon.connection().as_fd(), PollFlags::POLLIN),
+            PollFd::new(interrupts.as_fd(), PollFlags::POLLIN),
+        ],
+        PollTimeout::NONE,
+    )?;
     if readable { daemon.read_some() } else { Ok(()) }
 }
 
@@ -106,10 +116,13 @@ fn wait(daemon: &mut Daemon, interrupts: &Interrupts) -> Result<(), Failure> {
 /// otherwise only the next thing to tell would show.
 pub fn wait_while_read(daemon: &mut Daemon, output: &Output) -> Result<(), Failure> {
     // poll(2): a reader that is gone is reported without being asked for.
-    let [readable, unread] = ready([
-        PollFd::new(daemon.connection().as_fd(), PollFlags::POLLIN),
-        PollFd::new(output.as_fd(), PollFlags::empty()),
-    ])?;
+    let [readable, unread] = ready(
+        [
+            PollFd::new(daemon.connection().as_fd(), PollFlags::POLLIN),
+            PollFd::new(output.as_fd(), PollFlags::empty()),
+        ],
+        PollTimeout::NONE,
+    )?;
     match (unread, readable) {
         (true, _) => Err(Failure::NobodyReads),
         (false, true) => daemon.read_some(),
@@ -117,11 +130,11 @@ pub fn wait_while_read(daemon: &mut Daemon, output: &Output) -> Result<(), Failu
     }
 }
 
-/// Waits for one of two; says which of them have something.
-fn ready(mut fds: [PollFd<'_>; 2]) -> Result<[bool; 2], Failure> {
-    match poll(&mut fds, PollTimeout::NONE) {
+/// Waits for one of several, or until the time is over; says which of them have something.
+pub fn ready<const N: usize>(mut fds: [PollFd<'_>; N], time: PollTimeout) -> Result<[bool; N], Failure> {
+    match poll(&mut fds, time) {
         Ok(_) => Ok(fds.map(|fd| fd.any().unwrap_or(true))),
-        Err(Errno::EINTR) => Ok([false; 2]),
+        Err(Errno::EINTR) => Ok([false; N]),
         Err(error) => Err(Failure::error(ErrorKind::Bug, format!("poll: {error}"))),
     }
 }

@@ -3,14 +3,18 @@
 mod agent;
 mod arguments;
 mod commands;
+mod confirm;
 mod connection;
 mod daemon;
 mod document;
 mod failure;
 mod follow;
+mod origin;
 mod output;
 mod show;
+mod terminal;
 mod transactions;
+mod trial;
 mod verbatim;
 
 pub use arguments::command_line;

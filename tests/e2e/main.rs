@@ -10,4 +10,5 @@ mod harness;
 mod kills;
 mod scale;
 mod storage;
+mod terminal;
 mod transports;

@@ -37,7 +37,7 @@ pub(super) fn last<T: Serialize>(parameters: T) -> Vec<u8> {
 enum Answered {
     Plan { plan: PlanInfo },
     Warnings { warnings: Vec<String> },
-    Transaction { transaction: TransactionInfo },
+    Transaction { transaction: Box<TransactionInfo> },
     Transactions { transactions: Vec<TransactionInfo> },
     Status { status: StatusInfo },
     Drift { drift: DriftInfo },
@@ -56,7 +56,7 @@ pub(super) fn answer(reply: Reply) -> Vec<u8> {
         Reply::State { state, revision } => return last(Shown { state: &state, revision }),
         Reply::Plan(plan) => Answered::Plan { plan },
         Reply::Warnings(warnings) => Answered::Warnings { warnings },
-        Reply::Transaction(transaction) => Answered::Transaction { transaction },
+        Reply::Transaction(transaction) => Answered::Transaction { transaction: Box::new(transaction) },
         Reply::Transactions(transactions) => Answered::Transactions { transactions },
         Reply::Status(status) => Answered::Status { status },
         Reply::Drift(drift) => Answered::Drift { drift },
@@ -65,7 +65,7 @@ pub(super) fn answer(reply: Reply) -> Vec<u8> {
 
 /// A step of a transaction.
 pub(super) fn step(transaction: TransactionInfo, continues: bool) -> Vec<u8> {
-    message(Answered::Transaction { transaction }, None, continues)
+    message(Answered::Transaction { transaction: Box::new(transaction) }, None, continues)
 }
 
 /// An event; more follow.
