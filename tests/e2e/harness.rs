@@ -212,6 +212,10 @@ impl Daemon {
         fields.skip(11).take(2).map(|field| field.parse::<u64>().expect("a number")).sum()
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Memory of the daemon's process in KiB.
     pub fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
@@ -344,6 +348,17 @@ impl Monitor {
     /// The next transaction that ends, however.
     pub fn ended(&self) -> Json {
         self.find(|transaction| transaction["ended"].is_u64())
+    }
+
+    /// The next drift that is told and wanted.
+    pub fn drift(&self, is_wanted: impl Fn(&Json) -> bool) -> Json {
+        let mut found = Json::Null;
+        self.0.until(|line| {
+            let mut event: Json = serde_json::from_str(line).expect("nmctl prints JSON");
+            found = event["drift"].take();
+            event["event"] == "drift" && is_wanted(&found)
+        });
+        found
     }
 
     fn find(&self, is_wanted: impl Fn(&Json) -> bool) -> Json {

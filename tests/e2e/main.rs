@@ -5,6 +5,7 @@
 mod boot;
 mod clients;
 mod documents;
+mod drift;
 mod examples;
 mod harness;
 mod kills;
