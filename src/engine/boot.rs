@@ -26,6 +26,10 @@ impl Handle {
         if self.board.seen().boot.as_deref() == Some(&*self.boot_id) {
             return Ok(None);
         }
+        if self.awaits_commit() {
+            // An earlier daemon of this boot has served, which comes after this. It must not wait.
+            return Ok(None);
+        }
         let mut committed = (*self.committed().await?).clone();
         committed.reveal_secrets();
         let is_nothing = committed == *Committed::nothing().state;

@@ -151,6 +151,12 @@ impl Handle {
         self.board.alert(alert);
     }
 
+    /// Whether a change awaits commit: what is submitted now may wait for that very long.
+    pub(super) fn awaits_commit(&self) -> bool {
+        let live = self.board.seen().live(self.clock.now());
+        live.iter().any(|info| info.stage == Stage::AwaitingCommit)
+    }
+
     fn transaction(&self, id: TransactionId) -> Option<TransactionInfo> {
         self.board.seen().transaction(id, self.clock.now())
     }

@@ -121,3 +121,20 @@ fn a_change_that_awaited_commit_at_a_loss_of_power_is_not_taken_up() {
         assert!(fs::exists(daemon.state_dir().join("committed")).expect("it can be looked at"));
     });
 }
+
+/// The note that it was done in this boot is lost, and the only way to do it again would be to wait.
+#[test]
+fn what_is_committed_is_not_brought_back_behind_a_change_that_awaits_commit() {
+    in_namespace(|| {
+        let mut daemon = Daemon::start();
+        daemon.printed(&["apply", &daemon.file("a.yml", COMMITTED)]);
+        daemon.printed(&["apply", "--no-commit", "--timeout", "3600", &daemon.file("c.yml", UNCOMMITTED)]);
+        let (id, network) = (daemon.only(), daemon.show());
+        daemon.kill();
+        fs::write(daemon.state_dir().join("boot"), "garbage").expect("writes");
+        daemon.restart();
+        assert_eq!(daemon.stage(&id), "awaiting-commit");
+        assert_eq!(daemon.show(), network);
+        daemon.printed(&["commit", &id]);
+    });
+}

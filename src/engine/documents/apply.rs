@@ -224,7 +224,7 @@ impl Rounds {
         };
         let plan =
             plan::Options { override_interfaces: conf.override_interfaces, ..plan::Options::default() };
-        if self.awaits_commit() {
+        if self.engine.awaits_commit() {
             // Its turn comes when that has ended: nobody's start waits for it.
             drop(self.settled.take());
         } else if let Err(problems) = self.engine.reader.plan(document.clone(), plan.clone()).await {
@@ -265,11 +265,6 @@ impl Rounds {
 
     fn store(&self) -> &Store {
         &self.engine.store
-    }
-
-    fn awaits_commit(&self) -> bool {
-        let seen = self.engine.board.seen();
-        seen.live(self.engine.clock.now()).iter().any(|info| info.stage == Stage::AwaitingCommit)
     }
 
     /// The name under which the folder itself is shown.

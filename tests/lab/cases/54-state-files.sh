@@ -7,6 +7,8 @@ cp -a $state /tmp/state
 cleanup() {
   umount $state 2>/dev/null || true
   systemctl restart nmstated
+  # What still awaits commit, if anything does.
+  nmctl rollback || true
   printf 'interfaces:\n- {name: lab0, state: absent}\n- {name: lab1, state: absent}\n' | nmctl apply -
   rm -f $state/*.unreadable
   rm -rf /tmp/state
