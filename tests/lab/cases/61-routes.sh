@@ -2,9 +2,9 @@
 ip link add routes0 type veth peer name routes1
 ip link set routes0 up
 ip link set routes1 up
-ip address add 192.0.2.1/24 dev routes0
+ip address add 198.51.100.1/24 dev routes0
 awk 'BEGIN { for (i = 0; i < 100000; i++)
-  printf "route add 10.%d.%d.%d/32 via 192.0.2.2 dev routes0 proto static\n", i / 65536, i / 256 % 256, i % 256 }' >routes
+  printf "route add 10.%d.%d.%d/32 via 198.51.100.2 dev routes0 proto static\n", i / 65536, i / 256 % 256, i % 256 }' >routes
 ip -batch routes
 to_ready() {
   local began ready
@@ -15,7 +15,6 @@ to_ready() {
 }
 again=$(to_ready)
 document routes2 >bare.yml
-sed -i 's/dummy/veth/; s/state: up/&\n  veth: {peer: routes3}/' bare.yml
 nmctl apply bare.yml
 rm -f /var/lib/nmstated/boot
 first=$(to_ready)
@@ -34,3 +33,6 @@ if [ "$(cat profile)" = release ]; then
   [ "$again" -le 1000 ]
   [ "$first" -le 1000 ]
 fi
+sed -i 's/state: up/state: absent/' bare.yml
+nmctl apply bare.yml
+ip link delete routes0
