@@ -226,9 +226,9 @@ pub struct Apply {
 pub struct Try {
     #[command(flatten)]
     pub input: Files,
-    /// Seconds until a change that is not confirmed is put back
-    #[arg(long, value_name = "S", default_value_t = 60)]
-    pub timeout: u32,
+    /// Seconds until a change that is not confirmed is put back [default: the daemon's, 60 unless configured]
+    #[arg(long, value_name = "S")]
+    pub timeout: Option<u32>,
     /// Do not compare the network with the document afterwards
     #[arg(long)]
     pub no_verify: bool,

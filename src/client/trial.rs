@@ -36,7 +36,7 @@ pub fn run(
             ("commit", Some(json!(false))),
             ("cancel_on_disconnect", Some(json!(true))),
             ("verify", arguments.no_verify.then_some(json!(false))),
-            ("timeout_s", Some(json!(arguments.timeout))),
+            ("timeout_s", arguments.timeout.map(Json::from)),
             ("wait", when(arguments.wait && pending.is_none())),
             ("join", pending.map(Json::from)),
         ]));
