@@ -85,7 +85,7 @@ impl KernelBackend {
 
     /// Computes something from the network as it is once it is settled, where it keeps nobody
     /// waiting.
-    async fn from_settled<T: Send + 'static>(
+    async fn once_settled<T: Send + 'static>(
         &self,
         compute: impl FnOnce(&State) -> T + Send + 'static,
     ) -> Result<T, Failure> {
@@ -97,7 +97,7 @@ impl KernelBackend {
 
     /// Carries out a plan from what is there now.
     async fn carry_out(&self, plan: Arc<Plan>, progress: Progress<'_>) -> Result<(), Failure> {
-        let ops = self.from_settled(move |now| lower(&plan, now)).await?;
+        let ops = self.once_settled(move |now| lower(&plan, now)).await?;
         let done = execute(&ops, &self.files, progress).await;
         self.settled().await?;
         done
@@ -106,7 +106,7 @@ impl KernelBackend {
     /// The way back from here. One look at the network serves the whole round.
     async fn way_back(&self, snapshot: &Arc<Snapshot>, facts: &Arc<Facts>) -> Result<WayBack, Failure> {
         let (snapshot, facts) = (snapshot.clone(), facts.clone());
-        self.from_settled(move |now| {
+        self.once_settled(move |now| {
             let plan = plan::restore(&facts.goal(snapshot.way_back(now), now), now);
             WayBack {
                 ops: lower(&plan, now),
