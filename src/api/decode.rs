@@ -9,7 +9,7 @@ use super::interactive::Apart;
 use super::service::SMALL_BYTES_MAX;
 use crate::engine::{ApplyOptions, Client, Refusal, Request, ShowOptions};
 use crate::state::{Document, NODES_MAX, Path, Problem};
-use crate::wire::TransactionId;
+use crate::wire::{NotAProbe, Probe, TransactionId};
 
 /// Longest explanation of what is wrong with the parameters.
 const REASON_CHARS_MAX: usize = 300;
@@ -79,6 +79,7 @@ struct ApplyWith {
     wait: Option<bool>,
     join: Option<u64>,
     cancel_on_disconnect: Option<bool>,
+    probes: Option<Vec<String>>,
     client_address: Option<String>,
     server_address: Option<String>,
     restore: Option<bool>,
@@ -218,6 +219,7 @@ fn apply_options(with: ApplyWith, default_timeout_s: u32) -> Result<ApplyOptions
         wait,
         join,
         cancel_on_disconnect,
+        probes,
         client_address,
         server_address,
         restore: _,
@@ -233,7 +235,14 @@ fn apply_options(with: ApplyWith, default_timeout_s: u32) -> Result<ApplyOptions
     set(&mut options.cancel_on_disconnect, cancel_on_disconnect);
     options.timeout_s = timeout("timeout_s", options.timeout_s)?;
     options.plan.client = client(client_address, server_address)?;
+    options.probes = probes.map(|texts| self::probes(&texts)).transpose()?;
     Ok(options)
+}
+
+fn probes(texts: &[String]) -> Result<Vec<Probe>, Refusal> {
+    Probe::list(texts.iter().map(String::as_str)).map_err(|NotAProbe { message, hint }| {
+        vec![Problem::invalid(Path::root(), format!("probes: {message}")).with_hint(hint)]
+    })
 }
 
 /// Where the client sits, if it says so.
@@ -387,6 +396,22 @@ mod tests {
         );
         assert!(wrong(r#"{"server_address": "192.0.2.1"}"#).contains("without client_address"));
         assert!(wrong(r#"{"client_address": 5}"#).contains("expected a string"));
+    }
+
+    #[test]
+    fn probes_are_read_strictly() {
+        let submitted = |probes: &str| {
+            let call = format!(r#"{{"parameters": {{"state": {{}}, "options": {{"probes": {probes}}}}}}}"#);
+            request(Method::Apply, call.as_bytes(), 60)
+        };
+        let Ok(Some(Request::Submit { options, .. })) = submitted(r#"["gateway", "run:/probe"]"#) else {
+            panic!("not a submission");
+        };
+        assert_eq!(options.probes, Some(vec![Probe::Gateway(None), Probe::Run("/probe".into())]));
+        let problems = submitted(r#"["gateway", "ping"]"#).expect_err("a wrong probe");
+        assert_eq!(problems[0].message, r#"probes: "ping" is no probe"#);
+        assert!(problems[0].hint.is_some());
+        assert!(submitted(r#""gateway""#).is_err());
     }
 
     #[test]

@@ -194,6 +194,18 @@ pub struct Planning {
     pub client_address: Option<String>,
 }
 
+/// What must hold before and after.
+#[derive(Debug, Args)]
+pub struct Probing {
+    /// What must still hold after the change, if it held before: gateway, resolve:NAME, tcp:HOST:PORT,
+    /// run:/PATH; else it is rolled back at once [default: the daemon's, none unless configured]
+    #[arg(long, value_name = "PROBE")]
+    pub probe: Vec<String>,
+    /// Probe nothing, whatever the daemon is configured to
+    #[arg(long, conflicts_with = "probe")]
+    pub no_probes: bool,
+}
+
 #[derive(Debug, Args)]
 pub struct Apply {
     #[command(flatten)]
@@ -212,6 +224,8 @@ pub struct Apply {
     /// Do not compare the network with the document afterwards
     #[arg(long)]
     pub no_verify: bool,
+    #[command(flatten)]
+    pub probing: Probing,
     #[command(flatten)]
     pub planning: Planning,
     /// Queue behind a change that awaits commit, instead of being refused
@@ -232,6 +246,8 @@ pub struct Try {
     /// Do not compare the network with the document afterwards
     #[arg(long)]
     pub no_verify: bool,
+    #[command(flatten)]
+    pub probing: Probing,
     #[command(flatten)]
     pub planning: Planning,
     /// Queue behind a change that awaits commit, instead of being refused

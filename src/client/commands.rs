@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::arguments::{
-    self, Apply, Arguments, Command, Files, Form, OneFile, Plan, Planning, Restore, Show,
+    self, Apply, Arguments, Command, Files, Form, OneFile, Plan, Planning, Probing, Restore, Show,
 };
 use super::daemon::{Daemon, options, when};
 use super::document::Source;
@@ -119,6 +119,7 @@ fn apply(
             ("verify", arguments.no_verify.then_some(json!(false))),
             ("timeout_s", arguments.timeout.map(Json::from)),
             ("wait", when(arguments.wait)),
+            ("probes", probes(&arguments.probing)),
             ("join", join.map(Json::from)),
             ("restore", when(source.is_none())),
         ]));
@@ -206,6 +207,11 @@ pub fn planning_options(planning: &Planning, matters: bool) -> Options {
         ("client_address", client.map(Json::from)),
         ("server_address", server.flatten().map(Json::from)),
     ])
+}
+
+/// The probes asked for; an empty list wants none, nothing leaves it to the daemon.
+pub(super) fn probes(probing: &Probing) -> Option<Json> {
+    (probing.no_probes || !probing.probe.is_empty()).then(|| json!(probing.probe))
 }
 
 /// Does what ends a transaction; a refusal is completed with what could not be put back.

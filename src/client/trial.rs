@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::arguments::Try;
-use super::commands::{ended, planning_options, read};
+use super::commands::{ended, planning_options, probes, read};
 use super::confirm::confirmed;
 use super::daemon::{Daemon, options, when};
 use super::failure::Failure;
@@ -37,6 +37,7 @@ pub fn run(
             ("cancel_on_disconnect", Some(json!(true))),
             ("verify", arguments.no_verify.then_some(json!(false))),
             ("timeout_s", arguments.timeout.map(Json::from)),
+            ("probes", probes(&arguments.probing)),
             ("wait", when(arguments.wait && pending.is_none())),
             ("join", pending.map(Json::from)),
         ]));

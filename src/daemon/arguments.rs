@@ -1,9 +1,12 @@
 //! The command line, and what it shares with the configuration file.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, ValueEnum};
 use tracing::Level;
+
+use crate::wire::{NotAProbe, Probe};
 
 /// Makes this host's network match documents in the nmstate schema
 #[derive(Clone, Debug, Parser)]
@@ -49,6 +52,11 @@ pub struct Settings {
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(100..=10_000))]
     pub history: u16,
 
+    /// What must still hold after each change, if it held before: gateway, resolve:NAME, tcp:HOST:PORT,
+    /// run:/PATH, with commas between them; or none
+    #[arg(long, value_name = "PROBES", default_value = "none")]
+    pub probe: Probes,
+
     /// Where to listen for varlink, unless systemd passes a socket
     #[arg(long, value_name = "PATH", default_value = "/run/nmstated/io.nmstate.Daemon")]
     pub varlink_socket: PathBuf,
@@ -60,6 +68,20 @@ pub struct Settings {
     /// How much to log: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: Level,
+}
+
+/// Probes in one word: with commas between them, or `none`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Probes(pub Vec<Probe>);
+
+impl FromStr for Probes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let texts = Some(text).filter(|text| *text != "none").map(|text| text.split(',').map(str::trim));
+        let probes = Probe::list(texts.into_iter().flatten());
+        probes.map(Self).map_err(|NotAProbe { message, hint }| format!("{message}; {hint}"))
+    }
 }
 
 /// A backend by name.
@@ -74,6 +96,15 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn probes_are_one_word() {
+        let two = "gateway, tcp:192.0.2.1:22".parse::<Probes>().expect("two probes").0;
+        assert_eq!(two.iter().map(ToString::to_string).collect::<Vec<_>>(), ["gateway", "tcp:192.0.2.1:22"]);
+        assert_eq!("none".parse(), Ok(Probes::default()));
+        let error = "gateway,".parse::<Probes>().expect_err("nothing after the comma");
+        assert!(error.starts_with("\"\" is no probe; probes are"), "{error}");
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {

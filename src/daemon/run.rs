@@ -37,6 +37,7 @@ pub async fn run(
     let (backend, mut keeper) = open(settings.backend).await?;
     let mut setup = Setup::on_host(backend, "it was asked for", &settings.state_dir)?;
     setup.limits = Limits { history_max: settings.history.into(), timeout_s: settings.timeout };
+    setup.probes.clone_from(&settings.probe.0);
     if matches!(settings.bus.as_deref(), None | Some("system")) {
         setup.safety_net = safety_net(&settings.state_dir, setup.clock.clone());
     }

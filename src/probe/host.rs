@@ -1,32 +1,37 @@
 //! The prober of this host.
 
-use super::{Checking, Prober};
+use super::aside::Aside;
+use super::{Checking, Prober, gateway, resolve, run, tcp};
 use crate::state::State;
 use crate::wire::{Host, Probe};
 
-/// Probes from this host.
-#[derive(Debug, Default)]
-pub struct HostProber {}
+/// Probes from this host, as this process may.
+#[derive(Debug)]
+pub struct HostProber {
+    aside: Aside,
+}
 
 impl HostProber {
+    #[expect(clippy::new_without_default, reason = "there is nothing to leave out")]
     pub fn new() -> Self {
-        Self::default()
+        Self { aside: Aside::new() }
     }
 }
 
 impl Prober for HostProber {
-    fn check<'a>(&'a self, probe: &'a Probe, _network: &'a State) -> Checking<'a> {
+    fn check<'a>(&'a self, probe: &'a Probe, network: &'a State) -> Checking<'a> {
         Box::pin(async move {
             match probe {
+                Probe::Gateway(family) => return gateway::check(*family, network).await,
+                // The port is of no consequence.
+                Probe::Resolve(name) => drop(resolve::addresses(&self.aside, name, 0).await?),
                 Probe::Tcp { host: Host::Address(address), port } => {
-                    super::tcp::connect(&[(*address, *port).into()]).await?;
+                    tcp::connect(&[(*address, *port).into()]).await?;
                 }
-                Probe::Tcp { host: Host::Name(_), .. }
-                | Probe::Gateway(_)
-                | Probe::Resolve(_)
-                | Probe::Run(_) => {
-                    return Err(super::Fault::Refused(format!("{probe} cannot be made by this daemon")));
+                Probe::Tcp { host: Host::Name(name), port } => {
+                    tcp::connect(&resolve::addresses(&self.aside, name, *port).await?).await?;
                 }
+                Probe::Run(path) => run::run(&self.aside, path).await?,
             }
             Ok(vec![probe.clone()])
         })

@@ -1,6 +1,10 @@
 //! Probes carried out: I/O that checks the network and never changes it.
 
+mod aside;
+mod gateway;
 mod host;
+mod resolve;
+mod run;
 mod tcp;
 
 use std::future::Future;

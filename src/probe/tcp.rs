@@ -6,14 +6,16 @@ use tokio::net::TcpStream;
 
 use super::Fault;
 
-/// Connects to the first of these addresses that accepts, and hangs up.
+/// Connects to all of these addresses at once, and hangs up: one that accepts is enough.
 pub(super) async fn connect(addresses: &[SocketAddr]) -> Result<(), Fault> {
-    let mut said = "it has no address".to_owned();
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(_) => return Ok(()),
-            Err(error) => said = format!("{address}: {error}"),
-        }
+    let connecting = addresses.iter().map(|address| {
+        Box::pin(async move {
+            let connected = TcpStream::connect(address).await;
+            connected.map(drop).map_err(|error| Fault::Fails(format!("{address}: {error}")))
+        })
+    });
+    if addresses.is_empty() {
+        return Err(Fault::Fails("there is no address".into()));
     }
-    Err(Fault::Fails(said))
+    futures_util::future::select_ok(connecting).await.map(drop)
 }

@@ -289,6 +289,9 @@ fn options(options: &Json) -> HashMap<String, Variant<'static>> {
         Json::Bool(value) => Variant::from(*value),
         Json::Number(value) => Variant::from(value.as_u64().expect("a natural number")),
         Json::String(value) => Variant::from(value.clone()),
+        Json::Array(values) => {
+            values.iter().map(|value| value.as_str().expect("text").to_owned()).collect::<Vec<_>>().into()
+        }
         value => panic!("no option is {value}"),
     };
     let all = options.as_object().into_iter().flatten();

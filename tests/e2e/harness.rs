@@ -239,7 +239,7 @@ impl Ran {
     }
 }
 
-/// What nmstated is started with.
+/// What nmstated is started with; `conf` in that folder is its configuration, if it is there.
 pub fn nmstated(folder: &Path, bus: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nmstated"));
     command
@@ -250,6 +250,10 @@ pub fn nmstated(folder: &Path, bus: &str) -> Command {
         .arg("--documents")
         .arg(folder.join("documents"))
         .stdin(Stdio::null());
+    let conf = folder.join("conf");
+    if conf.exists() {
+        command.arg("--config").arg(conf);
+    }
     command
 }
 

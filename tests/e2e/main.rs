@@ -9,6 +9,7 @@ mod drift;
 mod examples;
 mod harness;
 mod kills;
+mod probes;
 mod scale;
 mod storage;
 mod terminal;

@@ -171,26 +171,35 @@ fn document(info: DocumentInfo) -> Dict {
     dict
 }
 
-/// Options as JSON; all of them are truth values, numbers or text.
+/// Options as JSON; all of them are truth values, numbers, text or lists of text.
 pub(super) fn options(options: Options) -> Result<Json, BusError> {
     let mut out = Map::new();
     for (name, value) in options {
-        let value = match &*value {
-            Variant::Bool(value) => (*value).into(),
-            Variant::U8(value) => (*value).into(),
-            Variant::U16(value) => (*value).into(),
-            Variant::U32(value) => (*value).into(),
-            Variant::U64(value) => (*value).into(),
-            Variant::I16(value) => (*value).into(),
-            Variant::I32(value) => (*value).into(),
-            Variant::I64(value) => (*value).into(),
-            Variant::Str(value) => value.as_str().into(),
-            _ => {
-                let message = format!("option {name}: expected a truth value, a number or text");
-                return Err(BusError::new(ErrorKind::InvalidArgument, &message));
-            }
+        let Some(value) = option(&value) else {
+            let message = format!("option {name}: expected a truth value, a number, text or a list of texts");
+            return Err(BusError::new(ErrorKind::InvalidArgument, &message));
         };
         out.insert(name, value);
     }
     Ok(out.into())
+}
+
+fn option(value: &Variant<'_>) -> Option<Json> {
+    let text = |value: &Variant<'_>| match value {
+        Variant::Str(text) => Some(Json::from(text.as_str())),
+        _ => None,
+    };
+    Some(match value {
+        Variant::Bool(value) => (*value).into(),
+        Variant::U8(value) => (*value).into(),
+        Variant::U16(value) => (*value).into(),
+        Variant::U32(value) => (*value).into(),
+        Variant::U64(value) => (*value).into(),
+        Variant::I16(value) => (*value).into(),
+        Variant::I32(value) => (*value).into(),
+        Variant::I64(value) => (*value).into(),
+        Variant::Str(_) => text(value)?,
+        Variant::Array(values) => values.iter().map(text).collect::<Option<Vec<Json>>>()?.into(),
+        _ => return None,
+    })
 }

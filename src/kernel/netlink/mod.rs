@@ -17,6 +17,7 @@
 //! | `generic` | generic netlink: families by name |
 //! | `kinds` | the attributes of every link kind |
 //! | `ethtool` | device settings, over generic netlink |
+//! | `neighbour` | whether the next hop of a route answers |
 //! | `table` | the macro that declares attributes |
 //! | `uapi` | numbers of the kernel's interface that libc does not carry |
 
@@ -28,6 +29,7 @@ pub mod ethtool;
 mod generic;
 pub mod kinds;
 mod message;
+pub mod neighbour;
 mod socket;
 pub mod uapi;
 
