@@ -287,8 +287,9 @@ impl Daemon {
     /// failed, was rolled back or cancelled is answered by its error. Options:
     /// override_interfaces b, memory_only b, verify b, commit b, timeout_s u, wait b, join t,
     /// cancel_on_disconnect b, client_address s, server_address s, restore b (what is committed,
-    /// once more; the document is empty). A change that touches the way to client_address awaits
-    /// commit.
+    /// once more; the document is empty), probes as (what must still hold after the change: gateway,
+    /// gateway:ipv4, gateway:ipv6, resolve:NAME, tcp:HOST:PORT, run:/PATH; without it those of the
+    /// daemon's configuration). A change that touches the way to client_address awaits commit.
     #[zbus(out_args("transaction"))]
     async fn apply(
         &self,
