@@ -129,9 +129,12 @@ pub(super) fn encode(op: &Op, index: &impl Fn(&str) -> Option<u32>) -> Result<Ve
     }
 }
 
-/// Asks for the link of a name.
+/// Asks for the link of a name, without its statistics.
 pub(super) fn get_link(name: &str) -> Request {
-    Request::new(libc::RTM_GETLINK, 0, &LinkHeader::of(0).bytes()).with(|w| w.text(libc::IFLA_IFNAME, name))
+    Request::new(libc::RTM_GETLINK, 0, &LinkHeader::of(0).bytes()).with(|w| {
+        w.text(libc::IFLA_IFNAME, name);
+        w.put(libc::IFLA_EXT_MASK, &libc::RTEXT_FILTER_SKIP_STATS);
+    })
 }
 
 /// The part of `struct ifinfomsg` that is ever set.

@@ -30,21 +30,25 @@ pub(super) struct Executor<'a> {
     made: Vec<String>,
 }
 
-/// Carries out the operations in order; stops at the first that fails.
-pub(super) async fn execute(ops: &[Op], files: &Files, progress: Progress<'_>) -> Result<(), Failure> {
+/// Carries out the operations in order; stops at the first that fails. `index`: the links that are there.
+pub(super) async fn execute(
+    ops: &[Op],
+    index: BTreeMap<String, u32>,
+    files: &Files,
+    progress: Progress<'_>,
+) -> Result<(), Failure> {
     let connection =
         Connection::open(Protocol::Route).map_err(|error| cannot("open a netlink socket", &error))?;
     let mut executor = Executor {
         connection,
         ethtool: None,
         files,
-        index: BTreeMap::new(),
+        index,
         ops,
         progress,
         batch: Vec::new(),
         made: Vec::new(),
     };
-    executor.find_links().await?;
     for (number, op) in ops.iter().enumerate() {
         executor.add(number, op).await?;
     }
@@ -52,23 +56,6 @@ pub(super) async fn execute(ops: &[Op], files: &Files, progress: Progress<'_>) -
 }
 
 impl Executor<'_> {
-    /// Looks up the links that the operations name. Those that are not there yet are made.
-    async fn find_links(&mut self) -> Result<(), Failure> {
-        let mut names: Vec<&str> = self.ops.iter().flat_map(names).collect();
-        names.sort_unstable();
-        names.dedup();
-        self.look_up(names.into_iter().map(str::to_owned).collect()).await
-    }
-
-    async fn look_up(&mut self, names: Vec<String>) -> Result<(), Failure> {
-        let requests: Vec<Request> = names.iter().map(|name| get_link(name)).collect();
-        let index = &mut self.index;
-        let found = self.connection.exchange(&requests, |number, message| {
-            index.extend(link_index(message).map(|found| (names[number].clone(), found)));
-        });
-        found.await.map(drop).map_err(|error| broken(&error))
-    }
-
     async fn add(&mut self, number: usize, op: &Op) -> Result<(), Failure> {
         match op {
             Op::Sysctl { .. }
@@ -208,21 +195,6 @@ impl Executor<'_> {
 
 fn tolerated(op: &Op, refusal: Refusal) -> Result<(), Refusal> {
     if op.tolerates(refusal.errno) { Ok(()) } else { Err(refusal) }
-}
-
-/// The links that an operation needs the indices of.
-fn names(op: &Op) -> Vec<&str> {
-    let mut names: Vec<&str> = op.subject().into_iter().collect();
-    match op {
-        Op::Create { is, .. } | Op::Options { are: is, .. } => names.extend(is.refers.needs()),
-        Op::Attach { to, .. } => names.push(to),
-        Op::Primary { port, .. } => names.extend(port.as_deref()),
-        Op::AddRoute(route) | Op::RemoveRoute(route) => {
-            names.extend(route.hops.iter().map(|hop| hop.link.as_str()));
-        }
-        _ => {}
-    }
-    names
 }
 
 fn link_index(message: &Message<'_>) -> Option<u32> {

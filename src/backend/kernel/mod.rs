@@ -26,7 +26,7 @@ mod probe;
 mod refuse;
 mod routes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -83,6 +83,12 @@ impl KernelBackend {
         self.mirror.sync().await.map_err(stopped)
     }
 
+    /// The links as last seen.
+    fn indices(&self) -> BTreeMap<String, u32> {
+        let image = self.mirror.image();
+        image.links.values().map(|link| (link.name.to_string(), link.index)).collect()
+    }
+
     /// Computes something from the network as it is once it is settled, where it keeps nobody
     /// waiting.
     async fn once_settled<T: Send + 'static>(
@@ -98,7 +104,7 @@ impl KernelBackend {
     /// Carries out a plan from what is there now.
     async fn carry_out(&self, plan: Arc<Plan>, progress: Progress<'_>) -> Result<(), Failure> {
         let ops = self.once_settled(move |now| lower(&plan, now)).await?;
-        let done = execute(&ops, &self.files, progress).await;
+        let done = execute(&ops, self.indices(), &self.files, progress).await;
         self.settled().await?;
         done
     }
@@ -118,12 +124,12 @@ impl KernelBackend {
     }
 
     async fn go_back(&self, way: &WayBack, facts: &Facts, progress: Progress<'_>) -> Result<(), Failure> {
-        let done = execute(&way.ops, &self.files, progress).await;
+        let done = execute(&way.ops, self.indices(), &self.files, progress).await;
         // As much as possible, whatever failed before.
         self.settled().await?;
         let now = Facts::take(&self.mirror.image(), &self.files)?;
         let ops = facts.differences(&now, |link| way.may_change.contains(link));
-        let facts_done = execute(&ops, &self.files, progress).await;
+        let facts_done = execute(&ops, self.indices(), &self.files, progress).await;
         let files_done = facts.restore_files(&self.files);
         done.and(facts_done).and(files_done)
     }

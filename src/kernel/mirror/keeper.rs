@@ -14,8 +14,10 @@ use nix::libc;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 
 /// What is listened to.
 const GROUPS: [u32; 10] = [
@@ -37,6 +39,10 @@ const SYNC_QUEUE: usize = 16;
 /// Rounds of [`DATAGRAMS`] that a sync follows. Only a storm of changes lasts longer, and then
 /// "before the call" has long been reached.
 const SYNC_ROUNDS: usize = 4096;
+
+/// How long devices and their settings may be behind the notifications that make them doubtful, so that
+/// a link which is made, attached and set up is asked about once. A sync does not wait for it.
+const DEVICES_LATER: Duration = Duration::from_millis(100);
 
 /// The mirror cannot be kept.
 #[derive(Debug, Error)]
@@ -64,6 +70,8 @@ pub struct Keeper {
     host: HostWatch,
     paths: Paths,
     doubts: Doubts,
+    /// When to ask about devices in doubt.
+    devices_at: Option<Instant>,
 }
 
 /// Reads the present state of the calling thread's network namespace and returns a handle to it,
@@ -91,6 +99,7 @@ pub async fn open(paths: Paths) -> Result<(Mirror, Keeper), MirrorError> {
         host: HostWatch::open(&paths),
         paths,
         doubts: Doubts::default(),
+        devices_at: None,
     };
     keeper.load().await?;
     Ok((mirror, keeper))
@@ -121,6 +130,7 @@ impl Keeper {
         self.load_ethtool().await?;
         self.settle().await?;
         loop {
+            let devices_at = self.devices_at;
             // Every wait only waits: none takes anything that would be lost with it.
             tokio::select! {
                 ready = self.events.ready() => {
@@ -133,8 +143,9 @@ impl Keeper {
                 },
                 ready = ethtool_ready(self.ethtool.as_ref()) => {
                     ready.map_err(MirrorError::Listen)?;
-                    self.settle().await?;
+                    self.settle_devices().await?;
                 }
+                () = reached(devices_at) => self.settle_devices().await?,
                 () = self.host.changed() => self.read_host(),
             }
         }
@@ -206,6 +217,7 @@ impl Keeper {
         self.follow_all().await?;
         self.read_unannounced().await?;
         self.follow_all().await?;
+        self.settle_devices().await?;
         self.read_host();
         for request in requests {
             // A caller that has gone needs no answer.
@@ -375,6 +387,15 @@ impl Keeper {
             self.read_vlans().await?;
         }
         self.doubts.devices = doubts.devices;
+        if !self.doubts.devices.is_empty() {
+            self.devices_at.get_or_insert_with(|| Instant::now() + DEVICES_LATER);
+        }
+        Ok(())
+    }
+
+    /// Asks about devices in doubt, and about their settings.
+    async fn settle_devices(&mut self) -> Result<(), MirrorError> {
+        self.devices_at = None;
         self.describe_devices();
         self.settle_ethtool().await
     }
@@ -430,6 +451,13 @@ impl Keeper {
         let answers = ethtool.settle().await.map_err(loading("device settings"))?;
         self.change(|image| image.put_ethtool_answers(answers));
         Ok(())
+    }
+}
+
+async fn reached(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
     }
 }
 

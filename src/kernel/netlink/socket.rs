@@ -17,8 +17,8 @@ use tokio::io::unix::AsyncFd;
 /// Limit for each wait for the kernel. It answers in the sender's own context; what can take long
 /// is the queue for its lock (RTNL) behind the removal of thousands of links.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
-/// Requests sent in one datagram. Their acknowledgements (each below 1 KiB of buffer accounting)
-/// must fit the smallest receive buffer an unprivileged process gets (208 KiB).
+/// Requests sent in one datagram. Their answers (each below 3 KiB of buffer accounting) must fit the
+/// smallest receive buffer an unprivileged process gets (208 KiB).
 const BATCH_MESSAGES: usize = 64;
 /// Bytes sent in one datagram, below the default send buffer (208 KiB).
 const BATCH_BYTES: usize = 64 * 1024;
@@ -250,6 +250,8 @@ impl Connection {
             let window = &requests[start..start + window(&requests[start..])];
             results
                 .extend(self.exchange_window(window, |index, message| part(start + index, message)).await?);
+            // Nothing waited for the kernel, so others had no turn yet.
+            tokio::task::yield_now().await;
         }
         Ok(results)
     }
@@ -261,15 +263,18 @@ impl Connection {
     ) -> Result<Vec<Result<(), Refusal>>, NetlinkError> {
         let first = self.sequence.wrapping_add(1);
         let mut datagram = Vec::with_capacity(requests.iter().map(Request::len).sum());
-        for request in requests {
+        for (index, request) in requests.iter().enumerate() {
             self.sequence = self.sequence.wrapping_add(1);
-            request.write(self.sequence, flag(libc::NLM_F_ACK), &mut datagram);
+            // The kernel takes a datagram's messages in order and tells each refusal unasked
+            // (`netlink_rcv_skb`, net/netlink/af_netlink.c), so the last answer says that all are done.
+            let is_last = index + 1 == requests.len();
+            request.write(self.sequence, if is_last { flag(libc::NLM_F_ACK) } else { 0 }, &mut datagram);
         }
         self.socket.send(&datagram).await?;
 
-        let mut results: Vec<Option<Result<(), Refusal>>> = vec![None; requests.len()];
-        let mut open = requests.len();
-        while open > 0 {
+        let mut results = vec![Ok(()); requests.len()];
+        let mut is_done = requests.is_empty();
+        while !is_done {
             for message in Messages::new(self.receive().await?) {
                 let index = usize::try_from(message.sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
                 let Some(request) = requests.get(index) else {
@@ -278,14 +283,13 @@ impl Connection {
                 match message.answer() {
                     Answer::Part(message) => part(index, &message),
                     Answer::End(end) => {
-                        let end = end.map_err(|refused| request.refusal(&refused));
-                        open -= usize::from(results[index].is_none());
-                        results[index].get_or_insert(end);
+                        results[index] = end.map_err(|refused| request.refusal(&refused));
+                        is_done |= index + 1 == requests.len();
                     }
                 }
             }
         }
-        Ok(results.into_iter().flatten().collect())
+        Ok(results)
     }
 
     /// Lists everything a request selects, folding each message into a `T`. If the kernel says that
@@ -359,8 +363,17 @@ impl Connection {
 
     async fn receive(&mut self) -> Result<&[u8], NetlinkError> {
         loop {
-            let received = tokio::time::timeout(ANSWER_TIMEOUT, self.socket.receive(&mut self.buffer));
-            match received.await.map_err(|_| NetlinkError::TimedOut)?? {
+            // The kernel mostly has answered before the request is sent; only else is there a wait to limit.
+            let received = match self.socket.try_receive(&mut self.buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let received = self.socket.receive(&mut self.buffer);
+                    tokio::time::timeout(ANSWER_TIMEOUT, received)
+                        .await
+                        .map_err(|_| NetlinkError::TimedOut)?
+                }
+                received => received,
+            };
+            match received? {
                 Received::Datagram(length) => return Ok(&self.buffer[..length]),
                 Received::Truncated => return Err(NetlinkError::Truncated),
                 Received::Foreign => {}
