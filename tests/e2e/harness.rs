@@ -222,6 +222,10 @@ impl Daemon {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
+
+    pub fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.process.id())).expect("it runs").count()
+    }
 }
 
 impl Drop for Daemon {

@@ -7,6 +7,7 @@ mod clients;
 mod documents;
 mod drift;
 mod examples;
+mod growth;
 mod harness;
 mod kills;
 mod probes;
