@@ -38,13 +38,12 @@ impl Neighbour {
             return None;
         }
         let (header, attrs) = message.body::<12>()?;
-        let mut attrs = attrs;
         Some(Self {
             link: u32::from_ne_bytes([header[4], header[5], header[6], header[7]]),
             state: u16::from_ne_bytes([header[8], header[9]]),
             flags: header[10],
-            ip: attrs.clone().first(libc::NDA_DST)?.get()?,
-            more_flags: attrs.find(|attr| attr.kind == NDA_FLAGS_EXT).and_then(|attr| attr.get()),
+            ip: attrs.first(libc::NDA_DST)?.get()?,
+            more_flags: attrs.first(NDA_FLAGS_EXT).and_then(|attr| attr.get()),
         })
     }
 
