@@ -85,7 +85,8 @@ impl Socket {
 pub struct Running {
     engine: Handle,
     engine_task: JoinHandle<()>,
-    documents: JoinSet<()>,
+    /// What it does by itself: bringing back what is committed, applying boot documents.
+    tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
     servers: JoinSet<Result<(), DaemonError>>,
 }
@@ -95,18 +96,15 @@ impl Running {
     pub async fn start(setup: Setup, bus: Option<&str>, socket: Socket) -> Result<Self, DaemonError> {
         let backend = setup.backend.capabilities().backend;
         let (engine, engine_task) = engine::start(setup).await;
+        let mut tasks = JoinSet::new();
         if backend == "kernel" {
             // It keeps nothing itself over a reboot.
-            match engine.reapply_at_boot().await {
-                Ok(Some(ended)) => {
-                    info!(
-                        transaction = ended.id,
-                        stage = ended.stage.name(),
-                        "brought back what is committed"
-                    )
-                }
-                Ok(None) => {}
-                Err(problems) => warn!(?problems, "what is committed cannot be brought back"),
+            let brought_back = bring_back(engine.clone());
+            if engine.awaits_commit() {
+                // Whoever is to commit must be served first.
+                tasks.spawn(brought_back);
+            } else {
+                brought_back.await;
             }
         }
         engine.watch_drift();
@@ -130,7 +128,7 @@ impl Running {
             Ok(())
         });
         info!(message_id = READY, backend, "ready");
-        Ok(Self { engine, engine_task, documents: JoinSet::new(), stop, servers })
+        Ok(Self { engine, engine_task, tasks, stop, servers })
     }
 
     /// Another door to the same engine, with its own gate.
@@ -149,7 +147,7 @@ impl Running {
         let look = Arc::new(Notify::new());
         let (settled, is_settled) = oneshot::channel();
         let stopped = self.stop.subscribe();
-        self.documents.spawn(apply_documents(self.engine(), folder, look.clone(), settled, stopped));
+        self.tasks.spawn(apply_documents(self.engine(), folder, look.clone(), settled, stopped));
         (look, is_settled)
     }
 
@@ -168,8 +166,9 @@ impl Running {
     pub async fn stop(mut self) {
         self.engine.stop().await;
         self.stop.send_replace(true);
-        // It only has to note how the last one ended.
-        if timeout(NOTE_MAX, self.documents.join_next()).await.is_err() {
+        // They only have to note how the last transaction ended.
+        let noted = async { while self.tasks.join_next().await.is_some() {} };
+        if timeout(NOTE_MAX, noted).await.is_err() {
             warn!("the last boot document is tried again at the next start");
         }
         while let Some(ended) = self.servers.join_next().await {
@@ -180,6 +179,17 @@ impl Running {
             }
         }
         info!("stopped");
+    }
+}
+
+/// Applies what is committed, once per boot, and says how it went.
+async fn bring_back(engine: Handle) {
+    match engine.reapply_at_boot().await {
+        Ok(Some(ended)) => {
+            info!(transaction = ended.id, stage = ended.stage.name(), "brought back what is committed");
+        }
+        Ok(None) => {}
+        Err(problems) => warn!(?problems, "what is committed cannot be brought back"),
     }
 }
 

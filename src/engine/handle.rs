@@ -152,7 +152,7 @@ impl Handle {
     }
 
     /// Whether a change awaits commit: what is submitted now may wait for that very long.
-    pub(super) fn awaits_commit(&self) -> bool {
+    pub fn awaits_commit(&self) -> bool {
         let live = self.board.seen().live(self.clock.now());
         live.iter().any(|info| info.stage == Stage::AwaitingCommit)
     }

@@ -15,6 +15,9 @@ use crate::wire::ErrorInfo;
 /// Attempts to leave out what cannot be had: what rests on something that is gone goes next.
 const ATTEMPTS_MAX: usize = 8;
 
+/// How the warnings about what is missing begin.
+const LEFT_OUT: &str = "left out, this machine cannot have it now";
+
 /// The plan of what can be had.
 pub(super) struct Possible<'a> {
     pub(super) plan: Plan,
@@ -37,8 +40,13 @@ impl Missing {
     }
 
     pub(super) fn warning(&self) -> String {
-        format!("left out, this machine cannot have it now: {}: {}", self.place, self.problem.message)
+        format!("{LEFT_OUT}: {}: {}", self.place, self.problem.message)
     }
+}
+
+/// Whether a warning of a transaction is that of something [`Missing`].
+pub(super) fn is_left_out(warning: &str) -> bool {
+    warning.starts_with(LEFT_OUT)
 }
 
 /// Why nothing can be planned.
