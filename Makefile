@@ -30,6 +30,7 @@ test: lint lab
 	$(LIMIT) $(AS_ROOT) $(CARGO) test --locked --no-fail-fast
 	tests/demo/run target/debug
 	$(LIMIT) $(AS_ROOT) tests/lab/test
+	$(LIMIT) $(AS_ROOT) tests/lab/power
 
 # What takes least time comes first.
 lint: setup
@@ -54,6 +55,7 @@ $(DENY): | setup
 # The system tests, on whole machines (tests/lab).
 test-lab: lab
 	$(LIMIT) $(AS_ROOT) tests/lab/test
+	$(LIMIT) $(AS_ROOT) tests/lab/power
 
 # The machine, once: about 90 s, 1 GB. Before the tests, so that what hinders it is seen at once.
 lab: setup

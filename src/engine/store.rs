@@ -12,6 +12,7 @@
 //! | `boot` | the boot in which the committed document was last brought back |
 //! | `documents` | the boot documents that were applied, by the digests of their contents |
 //! | `*.unreadable` | what could not be read, for a person |
+//! | `*.new` | what was being written, beside the file that it would have replaced |
 
 use std::io;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ const HISTORY: &str = "history";
 const INCOMPLETE: &str = "incomplete";
 const BOOT: &str = "boot";
 const DOCUMENTS: &str = "documents";
+/// The files that are replaced as a whole.
+const REPLACED: [&str; 7] = [CHECKPOINT, ROLLBACK, COMMITTED, IDS, HISTORY, BOOT, DOCUMENTS];
 const BOOT_FORMAT: &str = "nmstated-boot";
 
 /// Largest file that is written or read.
@@ -210,7 +213,7 @@ impl Store {
 /// Replaces a file so that at any moment, also after a loss of power, it is the old or the new
 /// one: write beside it, sync, rename, sync the directory.
 fn replace(disk: &dyn Disk, name: &str, bytes: &[u8]) -> Result<(), Failed> {
-    let new = format!("{name}.new");
+    let new = new_name(name);
     if bytes.len() > FILE_MAX {
         let error = io::Error::new(io::ErrorKind::FileTooLarge, "it would be too large");
         return Err(Failed { error, is_certain: true });
@@ -225,8 +228,17 @@ fn replace(disk: &dyn Disk, name: &str, bytes: &[u8]) -> Result<(), Failed> {
         .map_err(|error| Failed { error, is_certain: false })
 }
 
+fn new_name(name: &str) -> String {
+    format!("{name}.new")
+}
+
 fn load(disk: &dyn Disk, history_max: usize) -> io::Result<Loaded> {
     let mut alerts = Vec::new();
+    for name in REPLACED {
+        // What an earlier daemon had not finished writing never counted. Only to give the space
+        // back: the next write truncates it anyway.
+        let _ = disk.remove(&new_name(name));
+    }
     let checkpoint = read(disk, CHECKPOINT, Record::from_bytes)?;
     let rollback = read(disk, ROLLBACK, Record::from_bytes)?;
     let committed = read(disk, COMMITTED, Committed::from_bytes)?;

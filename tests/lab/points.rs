@@ -1,0 +1,189 @@
+//! Follows a process to the points at which its effects become real, and ends it, or the whole machine, at
+//! exactly one of them. For the crash tests of the lab: the process needs no hooks for it.
+//!
+//!     lab-points PID [N kill|cut]
+//!
+//! A point is the entry of a system call that changes a file or speaks to the kernel over netlink, counted
+//! over all threads. Each is a line on standard output: its number and what it is. The first line says
+//! `attached`. At the N-th the process is killed before the call has any effect, or everything is
+//! stopped and the machine's host is told, on the console, to cut its power.
+//!
+//! Without N, or if the work is done before the N-th, it follows until it is itself ended; the process
+//! then goes on alone (ptrace(2): a tracer's end detaches it).
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Write, stdout};
+use std::path::Path;
+use std::process::ExitCode;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, pause};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Kill,
+    Cut,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (pid, end) = match words[..] {
+        [pid] => (pid, None),
+        [pid, n, "kill"] => (pid, Some((n, Act::Kill))),
+        [pid, n, "cut"] => (pid, Some((n, Act::Cut))),
+        _ => return refuse("lab-points PID [N kill|cut]"),
+    };
+    let Ok(pid) = pid.parse() else { return refuse("PID is a number") };
+    let end = match end.map(|(n, act)| n.parse::<usize>().map(|n| (n, act))).transpose() {
+        Ok(end) => end,
+        Err(_) => return refuse("N is a number"),
+    };
+    match follow(Pid::from_raw(pid), end) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(errno) => refuse(errno.desc()),
+    }
+}
+
+fn refuse(why: &str) -> ExitCode {
+    say(&format!("lab-points: {why}"));
+    ExitCode::FAILURE
+}
+
+/// A line that its reader has when this returns.
+fn say(line: &str) {
+    let mut out = stdout().lock();
+    // Whoever does not read any more misses nothing.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+fn follow(pid: Pid, end: Option<(usize, Act)>) -> nix::Result<()> {
+    attach(pid)?;
+    let mut n = 0;
+    let mut is_attached = false;
+    loop {
+        let status = match waitpid(None, Some(WaitPidFlag::__WALL)) {
+            Ok(status) => status,
+            Err(Errno::ECHILD) => return Ok(()),
+            Err(errno) => return Err(errno),
+        };
+        if !is_attached {
+            say("attached");
+            is_attached = true;
+        }
+        let (thread, signal) = match status {
+            WaitStatus::PtraceSyscall(thread) => {
+                if let Some(point) = entered(thread).and_then(|call| point(pid, &call)) {
+                    n += 1;
+                    say(&format!("{n} {point}"));
+                    match end {
+                        Some((at, Act::Kill)) if at == n => kill(pid, Signal::SIGKILL)?,
+                        Some((at, Act::Cut)) if at == n => cut(pid)?,
+                        _ => {}
+                    }
+                }
+                (thread, None)
+            }
+            WaitStatus::PtraceEvent(thread, ..) => (thread, None),
+            WaitStatus::Stopped(thread, signal) => (thread, Some(signal)),
+            _ => continue,
+        };
+        match ptrace::syscall(thread, signal) {
+            // Killed meanwhile: its end is reported next.
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Takes hold of every thread; those that start later come by themselves.
+fn attach(pid: Pid) -> nix::Result<()> {
+    let options = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACECLONE;
+    let mut held = BTreeSet::new();
+    loop {
+        let before = held.len();
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).map_err(|_| Errno::ESRCH)?;
+        for name in tasks.flatten().filter_map(|task| task.file_name().to_str()?.parse().ok()) {
+            if held.contains(&name) {
+                continue;
+            }
+            match ptrace::seize(Pid::from_raw(name), options) {
+                Ok(()) => ptrace::interrupt(Pid::from_raw(name))?,
+                // Started by one that is held, or ended since.
+                Err(Errno::EPERM | Errno::ESRCH) => {}
+                Err(errno) => return Err(errno),
+            }
+            held.insert(name);
+        }
+        if held.len() == before {
+            return Ok(());
+        }
+    }
+}
+
+struct Call {
+    number: libc::c_long,
+    arguments: [u64; 6],
+}
+
+/// The call that a stopped thread enters; None if it returns from one.
+fn entered(thread: Pid) -> Option<Call> {
+    let info = ptrace::syscall_info(thread).ok()?;
+    if info.op != libc::PTRACE_SYSCALL_INFO_ENTRY {
+        return None;
+    }
+    // SAFETY: `op` says that the kernel has filled in this part of the union.
+    let entry = unsafe { info.u.entry };
+    Some(Call { number: libc::c_long::try_from(entry.nr).ok()?, arguments: entry.args })
+}
+
+/// What a call is, if it is a point.
+fn point(pid: Pid, call: &Call) -> Option<String> {
+    let at = |index: usize| target(pid, call.arguments[index]);
+    let file = |name: &str| at(0).filter(|path| path.starts_with('/')).map(|path| format!("{name} {path}"));
+    let netlink = |name: &str| at(0).filter(|to| is_netlink(pid, to)).map(|_| format!("{name} netlink"));
+    match call.number {
+        libc::SYS_fsync | libc::SYS_fdatasync => file("sync"),
+        libc::SYS_write | libc::SYS_pwrite64 | libc::SYS_writev => file("write").or_else(|| netlink("send")),
+        libc::SYS_rename | libc::SYS_renameat | libc::SYS_renameat2 => Some("rename".into()),
+        libc::SYS_unlink | libc::SYS_unlinkat => Some("remove".into()),
+        libc::SYS_openat if call.arguments[2] & CREATES != 0 => Some("create".into()),
+        libc::SYS_sendto | libc::SYS_sendmsg | libc::SYS_sendmmsg => netlink("send"),
+        _ => None,
+    }
+}
+
+const CREATES: u64 = (libc::O_CREAT | libc::O_TRUNC) as u64;
+
+/// What a descriptor stands for.
+fn target(pid: Pid, descriptor: u64) -> Option<String> {
+    let path = fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).ok()?;
+    path.to_str().map(str::to_owned)
+}
+
+/// Whether `socket:[INODE]` is listed among the netlink sockets, whose last column is the inode.
+fn is_netlink(pid: Pid, target: &str) -> bool {
+    let Some(inode) = target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']')) else {
+        return false;
+    };
+    let list = Path::new("/proc").join(pid.to_string()).join("net/netlink");
+    fs::read_to_string(list)
+        .is_ok_and(|list| list.lines().any(|line| line.split_ascii_whitespace().last() == Some(inode)))
+}
+
+/// Stops everything in the process, tells the host, and waits for the end of the machine.
+fn cut(pid: Pid) -> nix::Result<()> {
+    // Its threads stop for their tracer, which does not let them go on.
+    kill(pid, Signal::SIGSTOP)?;
+    if fs::write("/dev/console", "lab: cut\n").is_err() {
+        return Err(Errno::EIO);
+    }
+    loop {
+        pause();
+    }
+}
