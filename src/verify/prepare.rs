@@ -19,6 +19,12 @@ pub(super) fn prepare(wanted: &mut Interface, found: &mut Interface, present: &P
     {
         wanted.mac_address = None;
     }
+    // A bond gives its ports its own address while they are ports (Documentation/networking/bonding.rst,
+    // fail_over_mac). A document that was committed in parts has the port's own one as well.
+    let bond = found.controller.as_deref().and_then(|name| present.kernel(name));
+    if bond.is_some_and(|bond| *bond.kind() == InterfaceType::Bond && bond.mac_address == found.mac_address) {
+        wanted.mac_address = None;
+    }
     for interface in [&mut *wanted, &mut *found] {
         interface.ipv4.as_deref_mut().into_iter().chain(interface.ipv6.as_deref_mut()).for_each(ip);
         interface.ip_tunnel.as_deref_mut().into_iter().for_each(ip_tunnel);

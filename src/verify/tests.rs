@@ -195,6 +195,25 @@ fn extra_addresses_matter_only_when_forbidden() {
 }
 
 #[test]
+fn a_port_of_a_bond_has_the_address_of_the_bond() {
+    let found = |controller: &str, mac: &str| {
+        interfaces(json!([
+            {"name": "b0", "type": "bond", "mac-address": "02:00:00:00:00:0B"},
+            {"name": "br0", "type": "linux-bridge", "mac-address": "02:00:00:00:00:0B"},
+            {"name": "eth1", "type": "ethernet", "mac-address": mac, "controller": controller}]))
+    };
+    let wanted = || interfaces(eth1(json!({"mac-address": "02:00:00:00:00:01"})));
+    assert_eq!(findings(wanted(), found("b0", "02:00:00:00:00:0B")), Vec::<String>::new());
+    for (controller, mac) in [("b0", "02:00:00:00:00:02"), ("br0", "02:00:00:00:00:0B")] {
+        let lines = findings(wanted(), found(controller, mac));
+        assert_eq!(
+            lines,
+            [format!("interfaces[0].mac-address: eth1: mac-address is {mac}, wanted 02:00:00:00:00:01")]
+        );
+    }
+}
+
+#[test]
 fn secrets_are_compared_but_never_shown() {
     let macsec = |cak: &str| {
         interfaces(json!([{"name": "m0", "type": "macsec", "macsec": {"encrypt": true, "base-iface": "eth1",
