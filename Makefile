@@ -64,7 +64,7 @@ lab: setup
 # What docs/benchmarks.md holds, measured again: beside the peer in the lab, and alone on this host.
 bench: setup
 	$(CARGO) build --release --locked --bins --example bench-plan
-	tests/bench/run
+	$(AS_ROOT) tests/bench/run
 
 # packaging/files says what goes where.
 install: build
