@@ -1,5 +1,10 @@
 # Whatever is in the state directory, the service comes up, says what is wrong and leaves the network alone.
 state=/var/lib/nmstated
+# What is known of boot documents matters only while there are some.
+mkdir -p /etc/nmstate
+echo 'interfaces: []' >/etc/nmstate/nothing.yml
+systemctl reload nmstated
+within 5 test -e $state/documents
 document lab0 | nmctl apply -
 document lab1 | sed 's/192.0.2.7/198.51.100.7/' | nmctl apply --no-commit --timeout 3600 -
 systemctl stop nmstated.service
@@ -11,7 +16,7 @@ cleanup() {
   nmctl rollback || true
   printf 'interfaces:\n- {name: lab0, state: absent}\n- {name: lab1, state: absent}\n' | nmctl apply -
   rm -f $state/*.unreadable
-  rm -rf /tmp/state
+  rm -rf /tmp/state /etc/nmstate
 }
 trap cleanup EXIT
 network() { ip -o -d address; ip route; }
@@ -30,6 +35,7 @@ damaged() { # name how
 files=$(cd $state && ls | grep -v -e '^lock$' -e unreadable)
 grep -qx checkpoint <<<"$files"
 grep -qx committed <<<"$files"
+grep -qx documents <<<"$files"
 for file in $files; do
   for how in cut version garbage; do
     systemctl stop nmstated.service
