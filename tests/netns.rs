@@ -10,6 +10,7 @@
 use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use nix::sched::{CloneFlags, unshare};
@@ -17,7 +18,7 @@ use nmstated::backend::kernel::KernelBackend;
 use nmstated::backend::{Backend, Step};
 use nmstated::kernel::mirror::{self, Paths};
 use nmstated::plan::{Options, Plan, plan};
-use nmstated::state::{Document, ErrorKind, Ip, State};
+use nmstated::state::{Document, ErrorKind, State};
 
 /// A fresh namespace with a backend.
 struct Lab {
@@ -61,9 +62,6 @@ impl Lab {
                 && let Some(addresses) = &mut ip.address
             {
                 addresses.retain(|address| !address.is_v6_link_local());
-                if addresses.is_empty() {
-                    interface.ipv6 = Some(Box::new(Ip::new(false)));
-                }
             }
         }
         state.to_yaml()
@@ -149,6 +147,7 @@ async fn round(first: Option<State>, wanted: State) -> Outcome {
     }
     let mut snapshot = lab.backend.snapshot().await.expect("a snapshot is taken");
     snapshot.touched.extend(&plan);
+    let facts = snapshot.private.clone();
     let applied = lab.apply(&plan).await.map_err(|failure| format!("{failure}\n{}", lab.log()));
     if applied.is_ok() {
         match lab.plan(&wanted) {
@@ -168,6 +167,16 @@ async fn round(first: Option<State>, wanted: State) -> Outcome {
     let after = lab.shown();
     if after != before {
         return Outcome::Failed(format!("not as before:\n{}\n{}", difference(&before, &after), lab.log()));
+    }
+    // Tunables, too, which no document shows.
+    let now = lab.backend.snapshot().await.expect("a snapshot is taken").private;
+    if now != facts {
+        let text = |facts: &serde_json::Value| serde_json::to_string_pretty(facts).expect("it prints");
+        return Outcome::Failed(format!(
+            "not as before:\n{}\n{}",
+            difference(&text(&facts), &text(&now)),
+            lab.log()
+        ));
     }
     match applied {
         Ok(()) => Outcome::Passed,
@@ -270,6 +279,75 @@ fn changes_are_made_and_taken_back() {
         }
     }
     try_all(cases);
+}
+
+/// Is there before each case: `down0` and `off0` are down and get a carrier with being up, `base0` is
+/// up without one. IPv6 is off on `off0`.
+const IPV6_GROUND: &str = "
+ip link set lo up
+ip link add down0 type veth peer name down1
+ip link add off0 type veth peer name off1
+ip link add base0 type bridge
+ip link set down1 up
+ip link set off1 up
+ip link set base0 up
+echo 1 >/proc/sys/net/ipv6/conf/off0/disable_ipv6
+";
+
+/// What IPv6 of a link is to be, however the link comes up: `disable_ipv6` says so afterwards, and
+/// as before once the change is taken back. Nothing is left to do in between.
+#[test]
+fn ipv6_is_as_asked_whatever_brings_the_link_up() {
+    let on = "ipv6: {enabled: true, dhcp: false, autoconf: false}";
+    let off = "ipv6: {enabled: false}";
+    let disabled = |link: &str| {
+        let value = fs::read_to_string(format!("/proc/sys/net/ipv6/conf/{link}/disable_ipv6"));
+        value.ok().map(|value| value.trim() == "1")
+    };
+    for default in ["0", "1"] {
+        let mut cases = Vec::new();
+        for (link, is_off, key) in [
+            ("down0", false, "type: veth"),
+            ("off0", true, "type: veth"),
+            ("base0", false, "type: linux-bridge"),
+            ("new0", default == "1", "type: dummy"),
+            ("new1", default == "1", "type: veth, veth: {peer: new2}"),
+            ("new3", default == "1", "type: vlan, vlan: {base-iface: base0, id: 3}"),
+            ("new4", default == "1", "type: linux-bridge"),
+        ] {
+            cases.push((link, format!("{{name: {link}, {key}, state: up, {on}}}"), false));
+            cases.push((link, format!("{{name: {link}, {key}, state: up, {off}}}"), true));
+            cases.push((link, format!("{{name: {link}, {key}, state: up}}"), is_off));
+        }
+        for (link, interface, wanted) in cases {
+            in_namespace(move || async move {
+                let ran = Command::new("sh").args(["-ec", IPV6_GROUND]).status();
+                assert!(ran.expect("sh runs").success());
+                fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", default).expect("it can be set");
+                let lab = Lab::open().await;
+                let before = (disabled(link), lab.shown());
+                let document = read(&format!("interfaces: [{interface}]"));
+                let plan = lab.plan(&document).expect("it can be planned");
+                if let Some(refused) = lab.backend.refuse(&plan).first() {
+                    println!("not expressible here: {refused}");
+                    return;
+                }
+                let mut snapshot = lab.backend.snapshot().await.expect("a snapshot is taken");
+                snapshot.touched.extend(&plan);
+                let facts = snapshot.private.clone();
+                lab.apply(&plan).await.expect("it is applied");
+                assert_eq!(disabled(link), Some(wanted), "{interface}\n{}", lab.log());
+                let again = lab.plan(&document).expect("it can be planned");
+                assert!(again.is_empty(), "{interface}\n{}", describe(&again));
+                let shown = lab.plan(&lab.now()).expect("what is shown can be asked for");
+                assert!(shown.is_empty(), "{interface}\n{}", describe(&shown));
+                lab.backend.restore(Arc::new(snapshot), &|_| ()).await.expect("it is taken back");
+                assert_eq!((disabled(link), lab.shown()), before, "{interface}");
+                let now = lab.backend.snapshot().await.expect("a snapshot is taken");
+                assert_eq!(now.private, facts, "{interface}");
+            });
+        }
+    }
 }
 
 /// What needs a network service is refused while planning, as not supported.

@@ -131,16 +131,20 @@ impl Compare<'_> {
         let own: Vec<&Address> = wanted.addresses().iter().filter(|address| is_static(address)).collect();
         let section = self.origin.key(family);
 
+        // IPv4 is shown as on when it has an address; those have their say below, and IPv4 without
+        // any is as on as it can be (C13).
+        let is_bare = own.is_empty() && found.addresses().is_empty() && !found.is_auto();
         match (wanted.enabled, found.is_enabled()) {
             (Some(false), true) => self.mismatch(&section.key("enabled"), &json!(false), Some(&json!(true))),
-            // The kernel shows a stack as on when it has an address; the addresses have their say
-            // below, and IPv4 without any address is as on as it can be (C13).
-            (Some(true), false) if own.is_empty() && wanted.is_auto() => {
+            (Some(true), false) if is_bare && family == "ipv6" => {
+                self.mismatch(&section.key("enabled"), &json!(true), Some(&json!(false)));
+            }
+            (Some(true), is_on) if is_bare && wanted.is_auto() && (family == "ipv6" || !is_on) => {
                 let verdict = Verdict::Pending("it has no address from the network yet".into());
                 self.push(section.key("enabled"), verdict, limit_ms::AUTOMATIC, FAIL);
             }
             // An IPv6 stack gives itself an address when the link has a carrier (RFC 4862, 5.3).
-            (Some(true), false) if own.is_empty() && family == "ipv6" => {
+            (Some(true), true) if is_bare && family == "ipv6" => {
                 let verdict = Verdict::Pending("it has no link-local address yet".into());
                 let limit_ms = if waits { limit_ms::LINK } else { 0 };
                 self.push(section.key("enabled"), verdict, limit_ms, AtLimit::Warn);

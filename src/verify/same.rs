@@ -211,10 +211,8 @@ fn addresses(
     }
     let enabled = |ip: Option<&Ip>| ip.is_some_and(Ip::is_enabled);
     let was_on = enabled(old);
-    // Without a carrier IPv6 may have no address, and then looks as if it were off. The same is
-    // true of a stack whose only address is not back yet, which has its own line above.
-    let may_look_off = was_on && (!interface.is_up() || was != is);
-    if was_on != enabled(new) && !may_look_off && family == "ipv6" {
+    // IPv4 is on as long as it has an address, and those have their own lines above.
+    if was_on != enabled(new) && family == "ipv6" {
         let word = |on: bool| if on { "on" } else { "off" };
         let text = format!("{family} is {}, was {}", word(enabled(new)), word(was_on));
         differences.push(difference(&interface.name, &text));

@@ -78,7 +78,9 @@ fn a_mismatch_names_the_place_and_both_values() {
 
 #[test]
 fn limits_and_outcomes() {
-    let found = || interfaces(eth1(json!({"mtu": 1500, "ipv6": {"enabled": false}})));
+    let with =
+        |address: Json| interfaces(eth1(json!({"mtu": 1500, "ipv6": {"enabled": true, "address": address}})));
+    let found = || with(json!([]));
     let wanted = |mtu: u64| interfaces(eth1(json!({"mtu": mtu, "ipv6": {"enabled": true}})));
     let report = verify(&plan(wanted(1500)), &found());
     assert_eq!(report.outcome(0), Outcome::Waiting { until_ms: limit_ms::LINK });
@@ -90,7 +92,7 @@ fn limits_and_outcomes() {
     assert_eq!(report.outcome(limit_ms::LINK), Outcome::Waiting { until_ms: limit_ms::SETTING });
     assert!(matches!(report.outcome(limit_ms::SETTING), Outcome::Failed(failed) if failed.len() == 1));
 
-    let report = verify(&plan(wanted(1500)), &wanted(1500));
+    let report = verify(&plan(wanted(1500)), &with(json!([{"ip": "fe80::1", "prefix-length": 64}])));
     assert!(report.is_match());
     assert_eq!(report.outcome(0), Outcome::Verified(Vec::new()));
 }
@@ -99,7 +101,7 @@ fn limits_and_outcomes() {
 fn what_the_plan_did_not_touch_is_not_waited_for() {
     let expected = interfaces(eth1(json!({"ipv6": {"enabled": true}})));
     let plan = Plan { changes: Vec::new(), ..plan(expected) };
-    let report = verify(&plan, &interfaces(eth1(json!({}))));
+    let report = verify(&plan, &interfaces(eth1(json!({"ipv6": {"enabled": true, "address": []}}))));
     assert!(matches!(report.outcome(0), Outcome::Verified(warnings) if warnings.len() == 1));
 }
 
@@ -169,6 +171,7 @@ fn tolerances() {
         (json!({"802.1x": {"password": "mine"}}), json!({"802.1x": {"password": "theirs"}})),
         (json!({"controller": ""}), json!({"controller": "br0"})),
         (json!({"ipv6": {"enabled": false}}), json!({"ipv6": {"enabled": true}})),
+        (json!({"ipv6": {"enabled": true}}), json!({"ipv6": {"enabled": false}})),
         (json!({"ipv4": {"enabled": true, "dhcp": true}}), json!({"ipv4": {"enabled": true}})),
         (json!({"mptcp": {"address-flags": ["signal"]}}), json!({})),
         (json!({"ethtool": {"feature": {"tso": true}}}), json!({"ethtool": {"feature": {}}})),

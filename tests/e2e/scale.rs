@@ -13,7 +13,7 @@ use crate::harness::{Changes, Daemon, LIMIT, Raw, in_namespace, ip};
 const CABLE: &str = "
 interfaces:
 - {name: cable0, type: veth, state: up, veth: {peer: cable1},
-   ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}]}}
+   ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}]}, ipv6: {enabled: false}}
 ";
 
 /// The names and contents of a folder.

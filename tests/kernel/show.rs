@@ -230,6 +230,30 @@ fn vlans_of_bridge_ports_are_shown_where_the_bridge_filters() {
     });
 }
 
+/// An address is no sign of IPv6: without a carrier there is none, and it comes with it.
+#[test]
+fn ipv6_is_on_unless_it_is_disabled() {
+    with_mirror(|mirror, _files| async move {
+        ip("link add down0 type bridge\nlink add bare0 type veth peer name bare1\nlink set bare0 up\n\
+            link add on0 type veth peer name on1\nlink set on1 up\nlink set on0 up");
+        let state = shown(&mirror, Scope::Everything).await;
+        for (name, is_up) in [("down0", false), ("bare0", true), ("on0", true)] {
+            let found = interface(&state, name);
+            assert_eq!(found["state"], json!(if is_up { "up" } else { "down" }));
+            assert_eq!(found["ipv6"]["enabled"], json!(true), "{found}");
+            assert_eq!(found["ipv6"]["address"].as_array().map(Vec::len), Some(usize::from(name == "on0")));
+        }
+        for name in ["down0", "bare0", "on0"] {
+            std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1")
+                .expect("it can be set");
+        }
+        let state = shown(&mirror, Scope::Everything).await;
+        for name in ["down0", "bare0", "on0"] {
+            assert_eq!(interface(&state, name)["ipv6"], json!({"enabled": false}));
+        }
+    });
+}
+
 #[test]
 fn addresses_routes_and_rules_are_shown() {
     with_mirror(|mirror, _files| async move {

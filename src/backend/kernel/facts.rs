@@ -42,11 +42,13 @@ impl Facts {
         let read = |path: &Path| {
             Files::read(path).map_err(|error| cannot(&format!("read {}", path.display()), &error))
         };
-        Ok(Self {
-            links: image.links.values().map(|link| (link.name.to_string(), LinkFacts::of(link))).collect(),
-            resolv_conf: read(&files.resolv_conf())?,
-            hostname: read(&files.hostname())?,
-        })
+        let (resolv_conf, hostname) = (read(&files.resolv_conf())?, read(&files.hostname())?);
+        Ok(Self { resolv_conf, hostname, ..Self::of_links(image) })
+    }
+
+    pub(super) fn of_links(image: &Image) -> Self {
+        let links = image.links.values().map(|link| (link.name.to_string(), LinkFacts::of(link)));
+        Self { links: links.collect(), ..Self::default() }
     }
 
     pub(super) fn to_json(&self) -> Json {
@@ -89,20 +91,17 @@ impl Facts {
         ops
     }
 
-    /// The state to return to from `now`. Where IPv6 was on and had no address yet (without carrier
-    /// there is none), the addresses that the kernel has made since are no difference.
-    pub(super) fn goal(&self, was: State, now: &State) -> State {
+    /// The state to return to from the one `now`, whose facts are `is`. Addresses that the network
+    /// has given or taken since, by settings of IPv6 that are as they were, are no difference.
+    pub(super) fn goal(&self, was: State, is: &Self, now: &State) -> State {
+        let settings = |facts: &Self, name: &str| facts.links.get(name).map(|link| link.ipv6.clone());
         let mut goal = was;
         for interface in goal.interfaces.iter_mut().flatten() {
-            let was_on =
-                self.links.get(&interface.name).and_then(|link| link.ipv6.get("disable_ipv6")) == Some(&0);
-            let was_bare = interface.ipv6.as_ref().is_some_and(|ip| !ip.is_enabled());
-            let is = now.interface(&interface.name).and_then(|now| now.ipv6.as_deref());
-            let only_kernels = |ip: &&Ip| {
-                ip.addresses().iter().all(|address| address.is_v6_link_local() || address.is_dynamic())
-            };
-            if let Some(is) = is.filter(only_kernels).filter(|_| was_on && was_bare) {
-                interface.ipv6 = Some(Box::new(is.clone()));
+            let same = settings(self, &interface.name) == settings(is, &interface.name);
+            let now = now.interface(&interface.name).and_then(|now| now.ipv6.as_deref());
+            let both_on = |ip: &&mut Box<Ip>| same && ip.is_enabled() && now.is_some_and(Ip::is_enabled);
+            if let (Some(was), Some(now)) = (interface.ipv6.as_mut().filter(both_on), now) {
+                was.autoconf = now.autoconf;
             }
         }
         goal

@@ -112,8 +112,10 @@ impl KernelBackend {
     /// The way back from here. One look at the network serves the whole round.
     async fn way_back(&self, snapshot: &Arc<Snapshot>, facts: &Arc<Facts>) -> Result<WayBack, Failure> {
         let (snapshot, facts) = (snapshot.clone(), facts.clone());
+        let mirror = self.mirror.clone();
         self.once_settled(move |now| {
-            let plan = plan::restore(&facts.goal(snapshot.way_back(now), now), now);
+            let goal = facts.goal(snapshot.way_back(now), &Facts::of_links(&mirror.image()), now);
+            let plan = plan::restore(&goal, now);
             WayBack {
                 ops: lower(&plan, now),
                 is_there: plan.is_empty(),

@@ -8,11 +8,13 @@ use crate::state::{AddrGenMode, Address, AddressProtocol, Ip};
 /// `enabled` means: has an address.
 pub(super) fn ipv4(image: &Image, link: &Link, scope: Scope) -> Ip {
     let (addresses, leased) = addresses(image, link, false, scope);
+    let enabled = leased || !addresses.is_empty();
     Ip {
         dhcp: leased.then_some(true),
+        address: enabled.then_some(addresses),
         forwarding: link.inet.forwarding,
         prefix_route_metric: prefix_metric(image, link),
-        ..enabled(addresses, leased)
+        ..Ip::new(enabled)
     }
 }
 
@@ -25,28 +27,19 @@ fn prefix_metric(image: &Image, link: &Link) -> Option<i64> {
     metrics.all(|other| other == metric).then_some(i64::from(metric))
 }
 
-/// A kernel without IPv6, and an interface with `disable_ipv6` set, is just not enabled.
+/// `enabled` means: `disable_ipv6` is 0. Such a stack gives itself an address as soon as it can, so
+/// one without (a link that is down or has no carrier) is not off. A kernel without IPv6 is.
 pub(super) fn ipv6(image: &Image, link: &Link, scope: Scope) -> Ip {
     let Some(inet6) = link.inet6.filter(|inet6| !inet6.disabled) else {
         return Ip::new(false);
     };
     let (addresses, leased) = addresses(image, link, true, scope);
-    let ip = enabled(addresses, leased);
-    if !ip.is_enabled() {
-        return ip;
-    }
     Ip {
         autoconf: leased.then_some(true),
+        address: Some(addresses),
         addr_gen_mode: inet6.addr_gen_mode.map(addr_gen_mode),
         token: inet6.token.map(|token| token.to_string()),
-        ..ip
-    }
-}
-
-fn enabled(addresses: Vec<Address>, leased: bool) -> Ip {
-    match addresses.is_empty() && !leased {
-        true => Ip::new(false),
-        false => Ip { address: Some(addresses), ..Ip::new(true) },
+        ..Ip::new(true)
     }
 }
 

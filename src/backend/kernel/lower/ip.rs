@@ -138,7 +138,8 @@ pub(super) fn settings(
     let old = before.filter(|_| !fresh).and_then(|before| family(before, true));
     let new = family(after, true);
     if !may_hold {
-        if fresh {
+        let turns_off = old.is_some_and(Ip::is_enabled) && !new.is_some_and(Ip::is_enabled);
+        if fresh || turns_off {
             sysctl("disable_ipv6", "1");
         }
         return ops;

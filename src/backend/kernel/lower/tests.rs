@@ -133,6 +133,28 @@ interfaces:
 }
 
 #[test]
+fn ipv6_that_is_on_without_an_address_is_turned_off() {
+    let idle = |state: &str| {
+        format!(
+            "interfaces: [{{name: d0, type: ethernet, state: {state}, ipv6: {{enabled: true, address: []}}}}]"
+        )
+    };
+    let off = "interfaces: [{name: d0, state: up, ipv6: {enabled: false}}]";
+    for state in ["up", "down"] {
+        assert_eq!(ops(&idle(state), off), ["set disable_ipv6 of d0 to 1", "take d0 up"], "{state}");
+    }
+    assert_eq!(ops(&idle("down"), "interfaces: [{name: d0, state: up}]"), ["take d0 up"]);
+    // A port that others attached.
+    let port = "
+interfaces:
+- {name: d0, type: ethernet, state: up, controller: br0, ipv6: {enabled: true, address: []}}
+- {name: br0, type: linux-bridge, state: up, bridge: {port: [{name: d0}]}}
+";
+    let wanted = "interfaces: [{name: d0, mtu: 1400}]";
+    assert_eq!(ops(port, wanted), ["set mtu of d0 to 1400", "set disable_ipv6 of d0 to 1", "take d0 up"]);
+}
+
+#[test]
 fn another_bond_mode_needs_the_ports_to_leave_and_what_falls_to_be_said_again() {
     let wanted = "
 interfaces:
