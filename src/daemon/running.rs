@@ -95,20 +95,10 @@ impl Running {
     /// Recovers what an earlier daemon left, and only then serves. `bus`: see `--bus`.
     pub async fn start(setup: Setup, bus: Option<&str>, socket: Socket) -> Result<Self, DaemonError> {
         let backend = setup.backend.capabilities().backend;
-        let (engine, engine_task) = engine::start(setup).await;
-        let mut tasks = JoinSet::new();
-        if backend == "kernel" {
-            // It keeps nothing itself over a reboot.
-            let brought_back = bring_back(engine.clone());
-            if engine.awaits_commit() {
-                // Whoever is to commit must be served first.
-                tasks.spawn(brought_back);
-            } else {
-                brought_back.await;
-            }
-        }
-        engine.watch_drift();
-        let bus = connect(bus).await?;
+        // Who is connected does not serve yet; and recovery waits for no bus.
+        let (recovered, bus) = tokio::join!(recover(setup), connect(bus));
+        let (engine, engine_task, tasks) = recovered;
+        let bus = bus?;
         let gate = match &bus {
             Some(bus) => Gate::with_polkit(bus.clone()),
             None => Gate::without_polkit(),
@@ -180,6 +170,25 @@ impl Running {
         }
         info!("stopped");
     }
+}
+
+/// Starts the engine, which recovers, and brings back what is committed: a task where that takes a commit.
+async fn recover(setup: Setup) -> (Handle, JoinHandle<()>, JoinSet<()>) {
+    let backend = setup.backend.capabilities().backend;
+    let (engine, engine_task) = engine::start(setup).await;
+    let mut tasks = JoinSet::new();
+    if backend == "kernel" {
+        // It keeps nothing itself over a reboot.
+        let brought_back = bring_back(engine.clone());
+        if engine.awaits_commit() {
+            // Whoever is to commit must be served first.
+            tasks.spawn(brought_back);
+        } else {
+            brought_back.await;
+        }
+    }
+    engine.watch_drift();
+    (engine, engine_task, tasks)
 }
 
 /// Applies what is committed, once per boot, and says how it went.

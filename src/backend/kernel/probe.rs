@@ -5,11 +5,13 @@
 //! bond0, the tunnels make their fallback links.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::libc;
+use tracing::info;
 
 use crate::kernel::netlink::{Connection, NetlinkError, Request};
 use crate::state::InterfaceType;
@@ -40,13 +42,8 @@ pub(super) struct Kinds {
 
 impl Kinds {
     pub(super) async fn probe(connection: &mut Connection) -> Result<Self, NetlinkError> {
-        let aliases = Aliases::read();
         let all = KINDS.iter().flat_map(|(_, kinds)| kinds.iter().copied());
-        let (mut kinds, asked): (BTreeSet<&str>, Vec<&str>) = match &aliases {
-            Some(aliases) => (all.clone().filter(|kind| aliases.has(kind)).collect(), Vec::new()),
-            // Without a list of modules, modules cannot be loaded either, so asking is harmless.
-            None => (BTreeSet::new(), all.clone().collect()),
-        };
+        let (mut kinds, asked) = Listed::read().sort(all);
         let requests: Vec<Request> = asked.iter().map(|kind| impossible_link(kind)).collect();
         let answers = connection.batch(&requests).await?;
         let known = asked.iter().zip(answers);
@@ -92,26 +89,111 @@ async fn filters_vlans(connection: &mut Connection) -> Result<bool, NetlinkError
     }
 }
 
-/// The kinds that the kernel's modules provide, built in or loadable.
-struct Aliases(String);
+/// The kinds that the modules of the running kernel provide, by their aliases.
+#[derive(Debug, PartialEq, Eq)]
+enum Listed {
+    Are {
+        loadable: BTreeSet<String>,
+        /// None before Linux 5.2, which does not list them.
+        built_in: Option<BTreeSet<String>>,
+    },
+    /// There is a list, and this process may not read it (ProtectKernelModules= of systemd).
+    Hidden,
+}
 
-impl Aliases {
-    /// None where the modules of the running kernel are not listed.
-    fn read() -> Option<Self> {
-        let release = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
-        let folder = Path::new("/lib/modules").join(release.trim());
-        let read = |name: &str| {
-            fs::read(folder.join(name)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        };
-        let loadable = read("modules.alias").ok()?;
-        // Separated by NUL instead of lines; not every kernel has it.
-        let built_in = read("modules.builtin.modinfo").ok()?.replace('\0', "\n");
-        Some(Self(format!("{loadable}\n{built_in}")))
+impl Listed {
+    fn read() -> Self {
+        match fs::read_to_string("/proc/sys/kernel/osrelease") {
+            Ok(release) => Self::read_from(&Path::new("/lib/modules").join(release.trim())),
+            Err(_) => Self::Hidden,
+        }
     }
 
-    fn has(&self, kind: &str) -> bool {
-        let loadable = format!("alias rtnl-link-{kind} ");
-        let built_in = format!("alias=rtnl-link-{kind}");
-        self.0.lines().any(|line| line.starts_with(&loadable) || line.ends_with(&built_in))
+    fn read_from(folder: &Path) -> Self {
+        let read = |file, end, prefix| match names(&folder.join(file), end, prefix) {
+            Ok(names) => Ok(Some(names)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        };
+        let loadable = read("modules.alias", b'\n', "alias rtnl-link-");
+        // The module's name and a dot come first.
+        let built_in = read("modules.builtin.modinfo", 0, "alias=rtnl-link-");
+        match (loadable, built_in) {
+            (Ok(loadable), Ok(built_in)) => Self::Are { loadable: loadable.unwrap_or_default(), built_in },
+            (Err(error), _) | (_, Err(error)) => {
+                info!(%error, "it is not known which kinds of links this kernel can make");
+                Self::Hidden
+            }
+        }
+    }
+
+    /// The kinds that are there, and those to ask the kernel for. It looks for a module of each kind that
+    /// it is asked for, so only those are that no module provides.
+    fn sort<'a>(&self, all: impl Iterator<Item = &'a str>) -> (BTreeSet<&'a str>, Vec<&'a str>) {
+        match self {
+            Self::Are { loadable, built_in: Some(built_in) } => (
+                all.filter(|kind| loadable.contains(*kind) || built_in.contains(*kind)).collect(),
+                Vec::new(),
+            ),
+            Self::Are { loadable, built_in: None } => {
+                let (there, asked): (Vec<&str>, Vec<&str>) = all.partition(|kind| loadable.contains(*kind));
+                (there.into_iter().collect(), asked)
+            }
+            // What turns out to be missing is refused by the kernel, and rolled back.
+            Self::Hidden => (all.collect(), Vec::new()),
+        }
+    }
+}
+
+/// What follows a prefix in the lines of a file, up to a space, where only a word with a dot may stand before.
+/// The file of a distribution has megabytes: they are not kept.
+fn names(file: &Path, end: u8, prefix: &str) -> io::Result<BTreeSet<String>> {
+    let mut file = BufReader::with_capacity(64 << 10, File::open(file)?);
+    let mut names = BTreeSet::new();
+    let mut line = Vec::new();
+    while file.read_until(end, &mut line)? > 0 {
+        let text = line.strip_suffix(&[end]).unwrap_or(&line);
+        let bare = text.strip_prefix(prefix.as_bytes()).or_else(|| {
+            let dot = text.iter().position(|byte| *byte == b'.')?;
+            text[dot + 1..].strip_prefix(prefix.as_bytes())
+        });
+        let name = bare.and_then(|rest| rest.split(|byte| *byte == b' ').next());
+        names.extend(name.map(|name| String::from_utf8_lossy(name).into_owned()));
+        line.clear();
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [&str; 3] = ["bond", "vlan", "vrf"];
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).expect("a file is written");
+        }
+        folder
+    }
+
+    #[test]
+    fn nothing_is_asked_for_that_a_module_provides() {
+        let loadable = ("modules.alias", "# Aliases\nalias pci:v* e1000\nalias rtnl-link-bond bonding\n");
+        let built_in = ("modules.builtin.modinfo", "8021q.license=GPL\0008021q.alias=rtnl-link-vlan\0");
+        let sorted = |files: &[(&str, &str)]| {
+            let folder = folder(files);
+            let (there, asked) = Listed::read_from(folder.path()).sort(ALL.into_iter());
+            (Vec::from_iter(there), asked)
+        };
+        assert_eq!(sorted(&[loadable, built_in]), (vec!["bond", "vlan"], vec![]));
+        assert_eq!(sorted(&[loadable]), (vec!["bond"], vec!["vlan", "vrf"]));
+        assert_eq!(sorted(&[]), (vec![], ALL.to_vec()));
+        // A list that cannot be read: a folder in the place of the file.
+        let hidden = folder(&[built_in]);
+        fs::create_dir(hidden.path().join("modules.alias")).expect("a folder is made");
+        let (there, asked) = Listed::read_from(hidden.path()).sort(ALL.into_iter());
+        assert_eq!((Vec::from_iter(there), asked), (ALL.to_vec(), vec![]));
     }
 }
