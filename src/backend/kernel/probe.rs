@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn nothing_is_asked_for_that_a_module_provides() {
         let loadable = ("modules.alias", "# Aliases\nalias pci:v* e1000\nalias rtnl-link-bond bonding\n");
-        let built_in = ("modules.builtin.modinfo", "8021q.license=GPL\0008021q.alias=rtnl-link-vlan\0");
+        let built_in = ("modules.builtin.modinfo", "8021q.license=GPL\x008021q.alias=rtnl-link-vlan\x00");
         let sorted = |files: &[(&str, &str)]| {
             let folder = folder(files);
             let (there, asked) = Listed::read_from(folder.path()).sort(ALL.into_iter());
