@@ -83,18 +83,22 @@ fn command(arguments: Arguments, output: &mut Output) -> Result<Exit, Failure> {
 }
 
 fn show(mut daemon: Daemon, arguments: &Show, output: &mut Output) -> Result<(), Failure> {
-    let state = daemon.show(options([
+    let answer = daemon.show(options([
         ("kernel_only", when(arguments.kernel)),
         ("running_config_only", when(arguments.running_config)),
         ("show_secrets", when(arguments.show_secrets)),
     ]))?;
     let not_understood =
         |error| Failure::error(ErrorKind::Bug, format!("the state in the answer is not understood: {error}"));
+    let state = daemon.sections(&answer)?;
     let state = match &arguments.pattern {
         Some(pattern) => show::selected(&state, pattern).map_err(not_understood)?,
         None => state,
     };
-    print_state(&show::arranged(state).map_err(not_understood)?, arguments.json, output)
+    let state = show::arranged(state).map_err(not_understood)?;
+    output.stream(|out| {
+        if arguments.json { state.write_json(out) } else { state.write_yaml(out) }.map_err(not_understood)
+    })
 }
 
 fn apply(
@@ -286,7 +290,13 @@ fn format(input: &OneFile, output: &mut Output) -> Result<(), Failure> {
 fn revert(mut daemon: Daemon, input: &OneFile, output: &mut Output) -> Result<(), Failure> {
     let source = Source::read(&input.file, output)?;
     let state = daemon.generate_revert(&source.text).map_err(|failure| failure.about(&source))?;
-    print_state(&state, input.json, output)
+    if input.json {
+        return output.data(&pretty(&state));
+    }
+    match serde_yaml::to_string(&state) {
+        Ok(text) => output.data(&text),
+        Err(error) => Err(Failure::error(ErrorKind::Bug, format!("the state cannot be printed: {error}"))),
+    }
 }
 
 /// Explains the keys that a path may mean.
@@ -326,16 +336,6 @@ fn print<T: Serialize>(
     output: &mut Output,
 ) -> Result<(), Failure> {
     if form.json { output.data(&pretty(value)) } else { output.lines(&text(value)) }
-}
-
-fn print_state(state: &impl Serialize, json: bool, output: &mut Output) -> Result<(), Failure> {
-    if json {
-        return output.data(&pretty(state));
-    }
-    match serde_yaml::to_string(state) {
-        Ok(text) => output.data(&text),
-        Err(error) => Err(Failure::error(ErrorKind::Bug, format!("the state cannot be printed: {error}"))),
-    }
 }
 
 fn pretty(value: &impl Serialize) -> String {

@@ -17,14 +17,19 @@ use serde_json::{Map, Value as Json, json};
 /// Largest answer taken. 100,000 routes are about 20 MiB.
 const REPLY_BYTES_MAX: usize = 1 << 30;
 
-/// Most bytes of one read.
-const CHUNK_BYTES: usize = 256 << 10;
+/// Place for what is received, doubled when it is full. Memory that nothing was received into costs nothing.
+const PLACE_BYTES: usize = 256 << 10;
 
-/// A message from the daemon.
+/// A message from the daemon, as its bytes.
+#[derive(Debug)]
+pub struct Message(Vec<u8>);
+
+/// What a message says.
 #[derive(Debug, Deserialize)]
-pub struct Reply {
+pub struct Reply<'m> {
     /// As text: who knows what it should be reads it.
-    pub parameters: Option<Box<RawValue>>,
+    #[serde(borrow)]
+    pub parameters: Option<&'m RawValue>,
     /// Qualified name of the error, if it is one.
     pub error: Option<String>,
     /// Whether more answers to the same call follow.
@@ -32,18 +37,30 @@ pub struct Reply {
     pub continues: bool,
 }
 
+impl Message {
+    pub fn reply(&self) -> io::Result<Reply<'_>> {
+        Ok(serde_json::from_slice(&self.0)?)
+    }
+}
+
 /// A connection to the daemon, which carries one call at a time.
 pub struct Connection {
     stream: UnixStream,
-    received: Vec<u8>,
-    /// How much of `received` is known to hold no zero byte.
+    /// What was received, and after it place for more.
+    place: Vec<u8>,
+    /// How much of `place` was received.
+    received: usize,
+    /// How much of that is known to hold no zero byte.
     scanned: usize,
 }
 
 impl Connection {
     pub fn open(socket: &Path) -> io::Result<Self> {
-        let stream = UnixStream::connect(socket)?;
-        Ok(Self { stream, received: Vec::new(), scanned: 0 })
+        UnixStream::connect(socket).map(Self::of)
+    }
+
+    fn of(stream: UnixStream) -> Self {
+        Self { stream, place: Vec::new(), received: 0, scanned: 0 }
     }
 
     /// Limits every single wait for the daemon; None: no limit.
@@ -70,42 +87,57 @@ impl Connection {
     }
 
     /// Waits for the next answer.
-    pub fn receive(&mut self) -> io::Result<Reply> {
+    pub fn receive(&mut self) -> io::Result<Message> {
         loop {
-            if let Some(reply) = self.received_reply()? {
-                return Ok(reply);
+            if let Some(message) = self.received_message() {
+                return Ok(message);
             }
             self.read_some()?;
         }
     }
 
     /// An answer that has arrived completely; reads nothing.
-    pub fn received_reply(&mut self) -> io::Result<Option<Reply>> {
-        let end = self.received[self.scanned..].iter().position(|byte| *byte == 0);
-        let Some(end) = end.map(|end| end + self.scanned) else {
-            self.scanned = self.received.len();
-            return Ok(None);
+    pub fn received_message(&mut self) -> Option<Message> {
+        let arrived = &self.place[..self.received];
+        let Some(end) = arrived[self.scanned..].iter().position(|byte| *byte == 0) else {
+            self.scanned = self.received;
+            return None;
         };
-        let reply = serde_json::from_slice(&self.received[..end])?;
-        self.received.drain(..=end);
-        self.scanned = 0;
-        Ok(Some(reply))
+        let end = self.scanned + end;
+        // What is left is little, the message may be large: it keeps the memory that it was received into.
+        let rest = arrived[end + 1..].to_vec();
+        (self.received, self.scanned) = (rest.len(), 0);
+        let mut message = std::mem::replace(&mut self.place, rest);
+        message.truncate(end);
+        Some(Message(message))
     }
 
     /// Takes what the socket holds; waits if it holds nothing.
     pub fn read_some(&mut self) -> io::Result<()> {
-        if self.received.len() > REPLY_BYTES_MAX {
+        if self.received > REPLY_BYTES_MAX {
             return Err(io::Error::new(ErrorKind::InvalidData, "the answer is too long"));
         }
-        let start = self.received.len();
-        self.received.resize(start + CHUNK_BYTES, 0);
-        let count = match self.stream.read(&mut self.received[start..]) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(None),
+        if self.received == self.place.len() {
+            self.make_place();
+        }
+        match self.stream.read(&mut self.place[self.received..]) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
+            Err(error) => Err(error),
             Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
-            read => read.map(Some),
-        };
-        self.received.truncate(start + *count.as_ref().ok().and_then(Option::as_ref).unwrap_or(&0));
-        count.map(|_| ())
+            Ok(count) => {
+                self.received += count;
+                Ok(())
+            }
+        }
+    }
+
+    fn make_place(&mut self) {
+        if self.place.is_empty() {
+            // Not `resize`, which would write the zeroes: the system gives pages that are zero when they are touched.
+            self.place = vec![0; PLACE_BYTES];
+        } else {
+            self.place.resize(PLACE_BYTES.max(self.place.len() * 2), 0);
+        }
     }
 }
 
@@ -122,7 +154,7 @@ mod tests {
 
     fn pair() -> (Connection, UnixStream) {
         let (stream, other) = UnixStream::pair().expect("a pair of sockets");
-        (Connection { stream, received: Vec::new(), scanned: 0 }, other)
+        (Connection::of(stream), other)
     }
 
     #[test]
@@ -134,9 +166,11 @@ mod tests {
             let early = (0..cut).any(|i| bytes[i] == 0).then(|| connection.receive().expect("an answer"));
             daemon.write_all(&bytes[cut..]).expect("the rest is written");
             let first = early.unwrap_or_else(|| connection.receive().expect("an answer"));
-            let parameters = first.parameters.as_deref().map(RawValue::get);
+            let first = first.reply().expect("it is understood");
+            let parameters = first.parameters.map(RawValue::get);
             assert_eq!((parameters, first.continues), (Some("{\"n\":1}"), true));
             let second = connection.receive().expect("a second answer");
+            let second = second.reply().expect("it is understood");
             assert_eq!((second.error.as_deref(), second.continues), (Some("a.b.C"), false));
         }
     }

@@ -1,17 +1,17 @@
 //! The methods of `io.nmstate.Daemon`, typed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
 
 use super::agent;
-use super::connection::{Connection, Reply};
+use super::connection::{Connection, Message};
 use super::failure::Failure;
 use super::show::Sections;
 use crate::state::ErrorKind;
@@ -68,8 +68,16 @@ impl Daemon {
         Self::connect_to(self.socket.clone())
     }
 
-    pub fn show(&mut self, options: Options) -> Result<Sections, Failure> {
-        self.ask("Show", json!({ "options": options }), "state")
+    /// The answer that holds the state; see [`Daemon::sections`].
+    pub fn show(&mut self, options: Options) -> Result<Message, Failure> {
+        self.call("Show", json!({ "options": options }), false, Some(PATIENCE))?;
+        self.receive()
+    }
+
+    /// The state that an answer holds. It may be large: its sections stay where they are.
+    pub fn sections<'m>(&self, answer: &'m Message) -> Result<Sections<'m>, Failure> {
+        let sections: BTreeMap<String, &'m RawValue> = self.field(answer, "state")?;
+        Ok(sections.into_iter().map(|(name, text)| (name, Cow::Borrowed(text))).collect())
     }
 
     /// None: no document, for options that say what is meant.
@@ -133,8 +141,7 @@ impl Daemon {
 
     /// A step of an apply that has arrived, without waiting for one; false: the last.
     pub fn arrived_step(&mut self) -> Result<Option<(TransactionInfo, bool)>, Failure> {
-        let reply = self.connection.received_reply().map_err(|error| self.lost(&error))?;
-        reply.map(|reply| self.step(reply)).transpose()
+        self.connection.received_message().map(|message| self.step(&message)).transpose()
     }
 
     /// Takes what the socket holds.
@@ -154,22 +161,26 @@ impl Daemon {
 
     /// An event that has arrived, without waiting for one.
     pub fn arrived_event(&mut self) -> Result<Option<Event>, Failure> {
-        let reply = self.connection.received_reply().map_err(|error| self.lost(&error))?;
-        reply.map(|reply| self.field(reply, "event")).transpose()
+        self.connection.received_message().map(|message| self.field(&message, "event")).transpose()
     }
 
     /// A call answered from memory.
-    fn ask<T: DeserializeOwned>(&mut self, method: &str, parameters: Json, key: &str) -> Result<T, Failure> {
+    fn ask<T: for<'m> Deserialize<'m>>(
+        &mut self,
+        method: &str,
+        parameters: Json,
+        key: &str,
+    ) -> Result<T, Failure> {
         self.call(method, parameters, false, Some(PATIENCE))?;
-        let reply = self.receive()?;
-        self.field(reply, key)
+        let answer = self.receive()?;
+        self.field(&answer, key)
     }
 
     /// A call answered when a change has come to its end.
     fn act(&mut self, method: &str, parameters: Json) -> Result<TransactionInfo, Failure> {
         self.call(method, parameters, false, None)?;
-        let reply = self.receive()?;
-        self.field(reply, "transaction")
+        let answer = self.receive()?;
+        self.field(&answer, "transaction")
     }
 
     /// Sends a call; parameters that are null are not mentioned.
@@ -202,24 +213,26 @@ impl Daemon {
             .map_err(|error| self.lost(&error))
     }
 
-    fn receive(&mut self) -> Result<Reply, Failure> {
+    fn receive(&mut self) -> Result<Message, Failure> {
         self.connection.receive().map_err(|error| self.lost(&error))
     }
 
-    fn step(&self, reply: Reply) -> Result<(TransactionInfo, bool), Failure> {
-        let continues = reply.continues;
-        Ok((self.field(reply, "transaction")?, continues))
+    fn step(&self, message: &Message) -> Result<(TransactionInfo, bool), Failure> {
+        let continues = message.reply().map_err(|error| self.lost(&error))?.continues;
+        Ok((self.field(message, "transaction")?, continues))
     }
 
     /// One output parameter of a method, or the error that came instead.
-    fn field<T: DeserializeOwned>(&self, reply: Reply, key: &str) -> Result<T, Failure> {
-        let parameters = reply.parameters.as_deref().map_or("{}", RawValue::get);
+    fn field<'m, T: Deserialize<'m>>(&self, message: &'m Message, key: &str) -> Result<T, Failure> {
+        let reply = message.reply().map_err(|error| self.lost(&error))?;
+        let parameters = reply.parameters.map_or("{}", RawValue::get);
         let not_read = |error: serde_json::Error| self.lost(&error.into());
         if let Some(name) = reply.error {
             return Err(refusal(&name, serde_json::from_str(parameters).map_err(not_read)?));
         }
-        let parameters: BTreeMap<String, &RawValue> = serde_json::from_str(parameters).map_err(not_read)?;
-        let value = parameters.get(key).ok_or_else(|| self.lost(&not_understood(key)))?;
+        let mut parameters: BTreeMap<String, &'m RawValue> =
+            serde_json::from_str(parameters).map_err(not_read)?;
+        let value = parameters.remove(key).ok_or_else(|| self.lost(&not_understood(key)))?;
         serde_json::from_str(value.get()).map_err(not_read)
     }
 

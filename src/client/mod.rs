@@ -16,6 +16,7 @@ mod terminal;
 mod transactions;
 mod trial;
 mod verbatim;
+mod yaml;
 
 pub use arguments::command_line;
 pub use commands::run;

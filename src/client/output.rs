@@ -43,6 +43,20 @@ impl Output {
         self.out.write_all(text.as_bytes()).map_err(|error| not_written(&error))
     }
 
+    /// Lets data be written as it is made. What comes of `write` counts only if all could be written.
+    pub fn stream(
+        &mut self,
+        write: impl FnOnce(&mut Data<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.clear_progress();
+        let mut out = Data { out: &mut self.out, failed: None };
+        let done = write(&mut out);
+        match out.failed {
+            Some(error) => Err(not_written(&error)),
+            None => done,
+        }
+    }
+
     /// Writes text for people as data: what is added green, removed red, changed yellow.
     pub fn difference(&mut self, text: &str) -> Result<(), Failure> {
         let mut coloured = String::with_capacity(text.len());
@@ -115,6 +129,37 @@ impl Output {
     fn err_text(&mut self, text: &str) {
         let _ = self.err.write_all(text.as_bytes());
         let _ = self.err.flush();
+    }
+}
+
+/// Where data is written as it is made. Keeps its failure: printers make their own error of it.
+pub struct Data<'o> {
+    out: &'o mut BufWriter<StdoutLock<'static>>,
+    failed: Option<io::Error>,
+}
+
+impl Data<'_> {
+    fn remember<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|error| {
+            let kind = error.kind();
+            // An interrupted write is tried again.
+            if kind != io::ErrorKind::Interrupted {
+                self.failed.get_or_insert(error);
+            }
+            kind.into()
+        })
+    }
+}
+
+impl Write for Data<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes);
+        self.remember(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.out.flush();
+        self.remember(flushed)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
@@ -12,9 +13,10 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value as Json};
 
 use super::verbatim::Verbatim;
+use super::yaml;
 
-/// The sections of a state by name, each as its text.
-pub type Sections = BTreeMap<String, Box<RawValue>>;
+/// The sections of a state by name, each as its text: where it was received, unless it was changed.
+pub type Sections<'t> = BTreeMap<String, Cow<'t, RawValue>>;
 
 /// Sections that are printed even when they are empty (schema 8.1).
 const ALWAYS: [(&str, &str); 4] =
@@ -25,9 +27,9 @@ const ORDER: [&str; 8] =
     ["hostname", "dns-resolver", "route-rules", "routes", "interfaces", "ovs-db", "ovn", "description"];
 
 /// A state as the commands print it.
-pub struct Arranged(Vec<(String, Box<RawValue>)>);
+pub struct Arranged<'t>(Vec<(String, Cow<'t, RawValue>)>);
 
-impl Serialize for Arranged {
+impl Serialize for Arranged<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for (name, text) in &self.0 {
@@ -37,18 +39,31 @@ impl Serialize for Arranged {
     }
 }
 
+impl Arranged<'_> {
+    pub fn write_json(&self, out: &mut impl Write) -> serde_json::Result<()> {
+        serde_json::to_writer_pretty(&mut *out, self)?;
+        out.write_all(b"\n").map_err(serde_json::Error::io)
+    }
+
+    pub fn write_yaml(&self, out: &mut impl Write) -> serde_json::Result<()> {
+        self.0.iter().try_for_each(|(name, text)| {
+            yaml::entry(name, &mut serde_json::Deserializer::from_str(text.get()), out)
+        })
+    }
+}
+
 /// A state as the commands print it: sections in the order for people, and of every interface
 /// `name`, `type` and `state` first.
-pub fn arranged(mut sections: Sections) -> serde_json::Result<Arranged> {
+pub fn arranged(mut sections: Sections<'_>) -> serde_json::Result<Arranged<'_>> {
     for (name, empty) in ALWAYS {
         if !sections.contains_key(name) {
-            sections.insert(name.to_owned(), RawValue::from_string(empty.to_owned())?);
+            sections.insert(name.to_owned(), Cow::Owned(RawValue::from_string(empty.to_owned())?));
         }
     }
     if let Some(text) = sections.get_mut("interfaces") {
         let mut interfaces: Vec<Map<String, Json>> = serde_json::from_str(text.get())?;
         interfaces.iter_mut().for_each(|interface| put_first(interface, &["name", "type", "state"]));
-        *text = to_raw_value(&interfaces)?;
+        *text = Cow::Owned(to_raw_value(&interfaces)?);
     }
     let first = ORDER.iter().filter_map(|name| sections.remove_entry(*name));
     let mut list: Vec<_> = first.collect();
@@ -112,7 +127,7 @@ impl<'t> Lists<'t> {
 
 /// The interfaces whose name or alternative name the pattern matches, the routes through them, and
 /// the rules that lead to a table of these routes.
-pub fn selected(sections: &Sections, pattern: &str) -> serde_json::Result<Sections> {
+pub fn selected(sections: &Sections<'_>, pattern: &str) -> serde_json::Result<Sections<'static>> {
     let mut interfaces: Vec<&RawValue> = read(sections, "interfaces")?.unwrap_or_default();
     let mut names: BTreeSet<Cow<'_, str>> = BTreeSet::new();
     keep(&mut interfaces, |Named { name, alternatives }| {
@@ -133,20 +148,20 @@ pub fn selected(sections: &Sections, pattern: &str) -> serde_json::Result<Sectio
                 is_meant
             })?;
         }
-        out.insert("routes".to_owned(), to_raw_value(&routes)?);
+        out.insert("routes".to_owned(), Cow::Owned(to_raw_value(&routes)?));
     }
     tables.remove(&None);
     if let Some(mut rules) = read::<Lists<'_>>(sections, "route-rules")? {
         for list in rules.each() {
             keep(list, |LeadsTo { table }| tables.contains(&table))?;
         }
-        out.insert("route-rules".to_owned(), to_raw_value(&rules)?);
+        out.insert("route-rules".to_owned(), Cow::Owned(to_raw_value(&rules)?));
     }
-    out.insert("interfaces".to_owned(), to_raw_value(&interfaces)?);
+    out.insert("interfaces".to_owned(), Cow::Owned(to_raw_value(&interfaces)?));
     Ok(out)
 }
 
-fn read<'t, T: Deserialize<'t>>(sections: &'t Sections, name: &str) -> serde_json::Result<Option<T>> {
+fn read<'t, T: Deserialize<'t>>(sections: &'t Sections<'_>, name: &str) -> serde_json::Result<Option<T>> {
     sections.get(name).map(|text| serde_json::from_str(text.get())).transpose()
 }
 
@@ -253,8 +268,10 @@ mod tests {
         assert!(!matches(&format!("{}b", "a*".repeat(20)), &name));
     }
 
-    fn sections(state: &Json) -> Sections {
-        serde_json::from_str(&state.to_string()).expect("an object")
+    fn sections(state: &Json) -> Sections<'static> {
+        let sections: BTreeMap<String, Box<RawValue>> =
+            serde_json::from_str(&state.to_string()).expect("an object");
+        sections.into_iter().map(|(name, text)| (name, Cow::Owned(text))).collect()
     }
 
     #[test]
