@@ -172,7 +172,7 @@ fn cases() -> Vec<Case> {
             json!({"vxlan": {"id": 43, "local": "2001:db8::1", "remote": "2001:db8::9"}}),
         ),
         case("link add x0 type xfrm if_id 5", "x0", json!({"type": "xfrm"})),
-        case("link add x0 type ifb", "x0", json!(null)),
+        case("link add x0 type ifb", "x0", json!({"type": "ifb", "state": "ignore"})),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! What a kernel alone cannot do: refused while planning, with the key. Pure.
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::files::ResolverOwner;
 use super::links::Link;
@@ -89,8 +89,10 @@ pub(super) fn refuse(plan: &Plan, kinds: &Kinds, resolver: &ResolverOwner) -> Ve
             Change::Route(_) | Change::Rule(_) | Change::Hostname(_) => {}
         }
     }
-    for (key, is_asked) in [("ovs-db", plan.expected.ovs_db.is_some()), ("ovn", plan.expected.ovn.is_some())]
-    {
+    // A query prints them empty where there is no database: that asks for nothing.
+    let asks_ovs = Asks::Something.applies(&json!(plan.expected.ovs_db));
+    let asks_ovn = Asks::Something.applies(&json!(plan.expected.ovn));
+    for (key, is_asked) in [("ovs-db", asks_ovs), ("ovn", asks_ovn)] {
         if is_asked {
             problems.push(unsupported(Path::root().key(key), "Open vSwitch settings need its database"));
         }

@@ -71,7 +71,10 @@ fn kind(link: &Link) -> Option<InterfaceType> {
             "netdevsim" => InterfaceType::Ethernet,
             "openvswitch" => InterfaceType::OvsInterface,
             "veth" => InterfaceType::Veth,
-            _ => return None,
+            // No document has ever described one, nor does the peer show it (schema 8.5).
+            "vti" | "vti6" => return None,
+            // Shown under the kernel's own name for it.
+            kind => InterfaceType::Other(kind.to_owned()),
         },
         (None, ARPHRD_LOOPBACK) => InterfaceType::Loopback,
         (None, ARPHRD_ETHER) => InterfaceType::Ethernet,
@@ -82,7 +85,8 @@ fn kind(link: &Link) -> Option<InterfaceType> {
 
 fn interface(image: &Image, link: &Link, kind: InterfaceType, ports: &Ports<'_>, scope: Scope) -> Interface {
     let state = match (&kind, link.is_up()) {
-        (InterfaceType::Tun, _) => InterfaceState::Ignore,
+        // What documents cannot describe is nobody's to change (semantics S10).
+        (InterfaceType::Tun | InterfaceType::Other(_), _) => InterfaceState::Ignore,
         _ if is_fallback(link) => InterfaceState::Ignore,
         (_, true) => InterfaceState::Up,
         (_, false) => InterfaceState::Down,

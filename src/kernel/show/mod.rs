@@ -8,8 +8,11 @@
 //! that is up without carrier (a bridge before its first port) is `up`, so that asking again for
 //! what was applied is no change.
 //!
-//! Not shown, since the document has no words for it: links of other kinds, the data path devices
-//! of Open vSwitch, rules that select by more than the document can say.
+//! Links of kinds that no document describes are shown under the kernel's name for their kind, with
+//! `state: ignore`.
+//!
+//! Not shown, since the document has no words for it: the data path devices of Open vSwitch, rules
+//! that select by more than the document can say.
 
 mod ethtool;
 mod global;
