@@ -7,7 +7,7 @@ finish() {
 }
 cp /etc/hosts /etc/hosts.saved
 cp /etc/nmstated.conf /etc/nmstated.conf.saved
-trap 'cp /etc/hosts.saved /etc/hosts; cp /etc/nmstated.conf.saved /etc/nmstated.conf; finish' EXIT
+trap 'cp /etc/hosts.saved /etc/hosts; cp /etc/nmstated.conf.saved /etc/nmstated.conf; systemctl restart nmstated; finish' EXIT
 ip netns add peer
 ip link add up0 type veth peer name gw0 netns peer
 ip -n peer address add 192.0.2.1/24 dev gw0
