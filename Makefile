@@ -14,7 +14,7 @@ PREFIX ?= /usr
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,unshare --map-root-user --)
 
 # Each part of the tests takes a few minutes on two cores; a test that hangs must not hang CI.
-LIMIT := timeout --foreground 20m
+LIMIT := timeout --foreground 30m
 
 .PHONY: build bench demo test test-lab lab lint format install uninstall clean setup
 
