@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use nix::libc;
+use uuid::Uuid;
 
 use super::links::{Link, Refers};
 use super::op::{Op, VlanRange};
@@ -42,21 +43,23 @@ pub(super) fn encode(op: &Op, index: &impl Fn(&str) -> Option<u32>) -> Result<Ve
         Ok(vec![Request::new(libc::RTM_SETLINK, 0, &header.bytes())])
     };
     match op {
-        Op::Create { link, is, mac } => {
-            let info = link_info(is, &find)?;
+        Op::Create { link, is, mac, settled } => {
+            let info = link_info(is, &find, *settled)?;
             let base = base(is, &find)?;
             let request = Request::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE, &LinkHeader::of(0).bytes());
             Ok(vec![request.with(|w| {
                 w.text(libc::IFLA_IFNAME, link);
                 w.put_some(libc::IFLA_LINK, base.as_ref());
-                if let Some(mac) = mac {
-                    w.raw(libc::IFLA_ADDRESS, mac.bytes());
+                match mac {
+                    Some(mac) => w.raw(libc::IFLA_ADDRESS, mac.bytes()),
+                    None if *settled => w.raw(libc::IFLA_ADDRESS, &random_mac()),
+                    None => {}
                 }
                 info(w);
             })])
         }
         Op::Options { link, are } => {
-            let info = link_info(are, &find)?;
+            let info = link_info(are, &find, false)?;
             let header = LinkHeader::of(find(link)?).bytes();
             Ok(vec![Request::new(libc::RTM_NEWLINK, 0, &header).with(|w| info(w))])
         }
@@ -173,7 +176,7 @@ fn base(link: &Link, find: Find<'_>) -> Result<Option<u32>, Missing> {
 }
 
 /// `IFLA_LINKINFO` with the indices of the links referred to.
-fn link_info(link: &Link, find: Find<'_>) -> Result<impl Fn(&mut Writer<'_>), Missing> {
+fn link_info(link: &Link, find: Find<'_>, settled: bool) -> Result<impl Fn(&mut Writer<'_>), Missing> {
     let mut data = link.data.clone();
     match (&mut data, &link.refers) {
         (Data::Vxlan(vxlan), Refers::Base(base)) => vxlan.link = Some(find(base)?),
@@ -196,13 +199,24 @@ fn link_info(link: &Link, find: Find<'_>) -> Result<impl Fn(&mut Writer<'_>), Mi
             w.text(libc::IFLA_INFO_KIND, data.kind());
             if let Some(peer) = &peer {
                 w.nest(libc::IFLA_INFO_DATA, |w| {
-                    w.nest_after(VETH_INFO_PEER, &[0; 16], |w| w.text(libc::IFLA_IFNAME, peer));
+                    w.nest_after(VETH_INFO_PEER, &[0; 16], |w| {
+                        w.text(libc::IFLA_IFNAME, peer);
+                        if settled {
+                            w.raw(libc::IFLA_ADDRESS, &random_mac());
+                        }
+                    });
                 });
             } else if !data.is_empty() {
                 w.nest(libc::IFLA_INFO_DATA, |w| data.write(w));
             }
         });
     })
+}
+
+/// A locally administered address of one station (RFC 9542, 2.1).
+fn random_mac() -> [u8; 6] {
+    let [first, rest @ ..] = *Uuid::new_v4().as_bytes();
+    [first & 0xfe | 0x02, rest[0], rest[1], rest[2], rest[3], rest[4]]
 }
 
 fn port_info(port: &PortData, w: &mut Writer<'_>) {

@@ -40,6 +40,10 @@ pub(super) enum Op {
         link: String,
         is: Link,
         mac: Option<Mac>,
+        /// Its address, and its peer's, are chosen here where nothing else says them: a device
+        /// manager replaces an address that the kernel drew (`NET_ADDR_RANDOM`, systemd.link(5)
+        /// `MACAddressPolicy=`), at any moment, also after a bond has given the port its own.
+        settled: bool,
     },
     Options {
         link: String,
@@ -214,9 +218,13 @@ impl fmt::Display for Op {
             Self::Detach { link } => write!(f, "detach {link}"),
             Self::Down { link } => write!(f, "take {link} down"),
             Self::Delete { link } => write!(f, "delete {link}"),
-            Self::Create { link, is, mac } => {
+            Self::Create { link, is, mac, settled } => {
                 write!(f, "create {link}: {is}")?;
-                mac.map_or(Ok(()), |mac| write!(f, ", mac {mac}"))
+                match mac {
+                    Some(mac) => write!(f, ", mac {mac}"),
+                    None if *settled => f.write_str(", settled mac"),
+                    None => Ok(()),
+                }
             }
             Self::Options { link, are } => write!(f, "set {link}: {are}"),
             Self::Mac { link, is } => write!(f, "set mac of {link} to {is}"),

@@ -388,7 +388,8 @@ impl<'a> Lowering<'a> {
                         Data::Bridge(data) => data.vlan_filtering = data.vlan_filtering.filter(|on| *on),
                         _ => {}
                     }
-                    ops.push(Op::Create { link: name.clone(), is: link, mac });
+                    let settled = self.is_settled(after, &link);
+                    ops.push(Op::Create { link: name.clone(), is: link, mac, settled });
                 }
             }
             (Some(before), link) => {
@@ -423,6 +424,19 @@ impl<'a> Lowering<'a> {
     fn is_bond_port(&self, interface: &Interface) -> bool {
         let kind = controller(interface).and_then(|name| self.then(name)).map(Interface::kind);
         kind == Some(&InterfaceType::Bond)
+    }
+
+    /// Whether nothing may replace the address with which it, or its peer, is made: a bond will.
+    fn is_settled(&self, interface: &Interface, link: &Link) -> bool {
+        // A VLAN and a MACsec link begin with the address of what they stand upon.
+        if !link.has_own_mac() || matches!(link.data, Data::Vlan(_) | Data::Macsec(_)) {
+            return false;
+        }
+        let peer = match &link.refers {
+            Refers::Peer(peer) => self.then(peer),
+            _ => None,
+        };
+        self.is_bond_port(interface) || peer.is_some_and(|peer| self.is_bond_port(peer))
     }
 
     fn may_hold_ip(&self, interface: &Interface) -> bool {

@@ -336,3 +336,25 @@ routes:
         ]
     );
 }
+
+#[test]
+fn the_address_of_a_new_port_of_a_bond_is_nobody_elses_to_choose() {
+    let wanted = "
+interfaces:
+- name: bond0
+  type: bond
+  link-aggregation: {mode: active-backup, port: [d0, v0]}
+- {name: d0, type: dummy}
+- {name: d1, type: dummy}
+- {name: v0, type: veth, veth: {peer: v1}}
+- {name: v1, type: veth, veth: {peer: v0}}
+";
+    let created: Vec<String> = ops(NOTHING, wanted)
+        .into_iter()
+        .filter(|op| op.starts_with("create d") || op.contains("veth"))
+        .collect();
+    assert_eq!(
+        created,
+        ["create d0: dummy, settled mac", "create d1: dummy", "create v0: veth with peer v1, settled mac"]
+    );
+}
