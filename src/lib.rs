@@ -10,6 +10,8 @@ pub mod client;
 pub mod daemon;
 pub mod engine;
 pub mod kernel;
+pub mod nm;
+pub mod ovsdb;
 pub mod plan;
 pub mod probe;
 pub mod state;

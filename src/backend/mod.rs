@@ -3,6 +3,7 @@
 
 pub mod fake;
 pub mod kernel;
+pub mod nm;
 
 use std::fmt;
 use std::future::Future;
@@ -104,8 +105,9 @@ pub trait Backend: Send + Sync {
     /// restores the snapshot.
     fn execute<'a>(&'a self, plan: Arc<Plan>, progress: Progress<'a>) -> Doing<'a, ()>;
 
-    /// Makes the new state survive a reboot. `committed` is all that was ever committed, merged.
-    fn persist<'a>(&'a self, committed: &'a State) -> Doing<'a, ()>;
+    /// Makes the new state survive a reboot. `committed` is all that was ever committed, merged;
+    /// `snapshot` is that of the transaction that is committed, None when a former commit is kept again.
+    fn persist<'a>(&'a self, snapshot: Option<Arc<Snapshot>>, committed: &'a State) -> Doing<'a, ()>;
 
     /// Returns to the snapshot from whatever is there now, also in what [`Backend::persist`] kept
     /// since. Safe to repeat.

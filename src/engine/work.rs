@@ -79,7 +79,7 @@ impl Worker {
             Work::ProbeAgain(probes) => Outcome::ProbedAgain(self.probe_again(probes).await),
             Work::MarkRollback => Outcome::Marked(self.store.mark_rollback().await),
             Work::Persist(committed) => {
-                let persist = self.backend.persist(&committed);
+                let persist = self.backend.persist(None, &committed);
                 Outcome::Persisted(bounded("keeping the configuration", PERSIST_MAX, persist).await)
             }
             Work::Commit { id, committed } => {

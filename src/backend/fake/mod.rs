@@ -247,7 +247,7 @@ impl Backend for FakeBackend {
         Box::pin(async move { self.run(&plan.changes, Point::Step, progress).await })
     }
 
-    fn persist<'a>(&'a self, committed: &'a State) -> Doing<'a, ()> {
+    fn persist<'a>(&'a self, _snapshot: Option<Arc<Snapshot>>, committed: &'a State) -> Doing<'a, ()> {
         Box::pin(self.act(Point::Persist, |fake| fake.network().persisted = Some(committed.clone())))
     }
 

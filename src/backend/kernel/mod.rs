@@ -185,7 +185,7 @@ impl Backend for KernelBackend {
 
     /// The kernel keeps nothing over a reboot: at boot the daemon applies what was committed.
     /// Resolver and host name are files, written as they are applied.
-    fn persist<'a>(&'a self, _committed: &'a State) -> Doing<'a, ()> {
+    fn persist<'a>(&'a self, _snapshot: Option<Arc<Snapshot>>, _committed: &'a State) -> Doing<'a, ()> {
         Box::pin(async { Ok(()) })
     }
 
