@@ -206,6 +206,21 @@ pub struct Probing {
     pub no_probes: bool,
 }
 
+/// How a change is made, and what of it must hold.
+#[derive(Debug, Args)]
+pub struct Changing {
+    /// Seconds until a change that is not committed is rolled back [default: the daemon's, 60 unless configured]
+    #[arg(long, value_name = "S")]
+    pub timeout: Option<u32>,
+    /// Do not compare the network with the document afterwards
+    #[arg(long)]
+    pub no_verify: bool,
+    #[command(flatten)]
+    pub probing: Probing,
+    #[command(flatten)]
+    pub planning: Planning,
+}
+
 #[derive(Debug, Args)]
 pub struct Apply {
     #[command(flatten)]
@@ -218,16 +233,8 @@ pub struct Apply {
     /// Wait for `nmctl commit` until the timeout is over, then roll back
     #[arg(long)]
     pub no_commit: bool,
-    /// Seconds until a change that is not committed is rolled back [default: the daemon's, 60 unless configured]
-    #[arg(long, value_name = "S")]
-    pub timeout: Option<u32>,
-    /// Do not compare the network with the document afterwards
-    #[arg(long)]
-    pub no_verify: bool,
     #[command(flatten)]
-    pub probing: Probing,
-    #[command(flatten)]
-    pub planning: Planning,
+    pub changing: Changing,
     /// Queue behind a change that awaits commit, instead of being refused
     #[arg(long, conflicts_with = "join")]
     pub wait: bool,
@@ -240,16 +247,8 @@ pub struct Apply {
 pub struct Try {
     #[command(flatten)]
     pub input: Files,
-    /// Seconds until a change that is not confirmed is put back [default: the daemon's, 60 unless configured]
-    #[arg(long, value_name = "S")]
-    pub timeout: Option<u32>,
-    /// Do not compare the network with the document afterwards
-    #[arg(long)]
-    pub no_verify: bool,
     #[command(flatten)]
-    pub probing: Probing,
-    #[command(flatten)]
-    pub planning: Planning,
+    pub changing: Changing,
     /// Queue behind a change that awaits commit, instead of being refused
     #[arg(long)]
     pub wait: bool,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::arguments::{
-    self, Apply, Arguments, Command, Files, Form, OneFile, Plan, Planning, Probing, Restore, Show,
+    self, Apply, Arguments, Changing, Command, Files, Form, OneFile, Plan, Planning, Restore, Show,
 };
 use super::daemon::{Daemon, options, when};
 use super::document::Source;
@@ -41,7 +41,7 @@ fn command(arguments: Arguments, output: &mut Output) -> Result<Exit, Failure> {
     match arguments.command {
         Command::Show(arguments) => show(daemon()?, &arguments, output)?,
         Command::Apply(arguments) if arguments.dry_run => {
-            let Apply { input, restore, planning, .. } = arguments;
+            let Apply { input, restore, changing: Changing { planning, .. }, .. } = arguments;
             let arguments = Plan { input, restore, json: false, exit_code: false, planning };
             return plan(daemon()?, &arguments, output);
         }
@@ -111,19 +111,16 @@ fn apply(
     let mut interrupts = follow::Interrupts::take()?;
     let mut join = arguments.join;
     let mut terminal = Terminal::open();
-    let mut planning = planning_options(&arguments.planning, terminal.is_some());
+    let mut changing = changing_options(&arguments.changing, terminal.is_some());
     // What is decided later is not asked now, and must outlive us.
-    terminal.take_if(|_| arguments.no_commit || join.is_some() || !planning.contains_key("client_address"));
-    planning.extend(options([("cancel_on_disconnect", when(terminal.is_some()))]));
+    terminal.take_if(|_| arguments.no_commit || join.is_some() || !changing.contains_key("client_address"));
+    changing.extend(options([("cancel_on_disconnect", when(terminal.is_some()))]));
     for source in &sources {
         let mut daemon = daemon()?;
-        let mut options = planning.clone();
+        let mut options = changing.clone();
         options.extend(self::options([
             ("commit", arguments.no_commit.then_some(json!(false))),
-            ("verify", arguments.no_verify.then_some(json!(false))),
-            ("timeout_s", arguments.timeout.map(Json::from)),
             ("wait", when(arguments.wait)),
-            ("probes", probes(&arguments.probing)),
             ("join", join.map(Json::from)),
             ("restore", when(source.is_none())),
         ]));
@@ -199,7 +196,7 @@ fn drift(mut daemon: Daemon, form: &Form, exit_code: bool, output: &mut Output) 
 }
 
 /// How documents are understood. Where the user sits is looked for only if that `matters`.
-pub fn planning_options(planning: &Planning, matters: bool) -> Options {
+fn planning_options(planning: &Planning, matters: bool) -> Options {
     let (client, server) = match planning.client_address.as_deref() {
         Some("none") => (None, None),
         Some(given) => (Some(given.to_owned()), None),
@@ -213,9 +210,18 @@ pub fn planning_options(planning: &Planning, matters: bool) -> Options {
     ])
 }
 
-/// The probes asked for; an empty list wants none, nothing leaves it to the daemon.
-pub(super) fn probes(probing: &Probing) -> Option<Json> {
-    (probing.no_probes || !probing.probe.is_empty()).then(|| json!(probing.probe))
+/// How a change is made. Where the user sits is looked for only if that `matters`.
+pub(super) fn changing_options(changing: &Changing, matters: bool) -> Options {
+    let Changing { timeout, no_verify, probing, planning } = changing;
+    // An empty list wants none, nothing leaves it to the daemon.
+    let probes = (probing.no_probes || !probing.probe.is_empty()).then(|| json!(probing.probe));
+    let mut options = planning_options(planning, matters);
+    options.extend(self::options([
+        ("timeout_s", timeout.map(Json::from)),
+        ("verify", no_verify.then_some(json!(false))),
+        ("probes", probes),
+    ]));
+    options
 }
 
 /// Does what ends a transaction; a refusal is completed with what could not be put back.

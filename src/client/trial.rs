@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::arguments::Try;
-use super::commands::{ended, planning_options, probes, read};
+use super::commands::{changing_options, ended, read};
 use super::confirm::confirmed;
 use super::daemon::{Daemon, options, when};
 use super::failure::Failure;
@@ -25,19 +25,16 @@ pub fn run(
     };
     let sources = read(&arguments.input, output)?;
     let mut interrupts = Interrupts::take()?;
-    let planning = planning_options(&arguments.planning, true);
+    let changing = changing_options(&arguments.changing, true);
     // One connection for all: the change ends with it.
     let mut daemon = daemon()?;
     let mut pending: Option<TransactionId> = None;
     let mut last = None;
     for source in &sources {
-        let mut options = planning.clone();
+        let mut options = changing.clone();
         options.extend(self::options([
             ("commit", Some(json!(false))),
             ("cancel_on_disconnect", Some(json!(true))),
-            ("verify", arguments.no_verify.then_some(json!(false))),
-            ("timeout_s", arguments.timeout.map(Json::from)),
-            ("probes", probes(&arguments.probing)),
             ("wait", when(arguments.wait && pending.is_none())),
             ("join", pending.map(Json::from)),
         ]));
