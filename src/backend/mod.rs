@@ -4,6 +4,7 @@
 pub mod fake;
 pub mod kernel;
 pub mod nm;
+mod observer;
 
 use std::fmt;
 use std::future::Future;

@@ -8,7 +8,7 @@
 //! | `refuse` | what a kernel alone cannot do; pure |
 //! | `encode`, `ethtool` | operations as netlink requests |
 //! | `execute` | sends them, few round trips |
-//! | `observer` | the network as a state, built once for each revision |
+//! | `observer` | the kernel's network as a state |
 //! | `facts` | what a restore needs that the document cannot say |
 //! | `probe` | what this kernel can make |
 //! | `files` | sysctls, resolv.conf, host name |
@@ -31,15 +31,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 
 use self::execute::{cannot, execute};
 use self::facts::Facts;
 use self::files::Files;
 use self::lower::lower;
-use self::observer::Observer;
 use self::op::Op;
 use self::probe::Kinds;
+use super::observer::Observer;
 use super::{Backend, Capabilities, Doing, Failure, Observation, Progress, Snapshot};
 use crate::kernel::mirror::{Mirror, Stopped};
 use crate::kernel::netlink::{Connection, Protocol};
@@ -53,7 +52,7 @@ const RESTORE_ROUNDS: u32 = 3;
 /// The backend that needs nothing but the kernel.
 pub struct KernelBackend {
     mirror: Mirror,
-    observer: Arc<Observer>,
+    observer: Arc<Observer<Mirror>>,
     kinds: Kinds,
     files: Files,
 }
@@ -96,9 +95,7 @@ impl KernelBackend {
         compute: impl FnOnce(&State) -> T + Send + 'static,
     ) -> Result<T, Failure> {
         self.settled().await?;
-        let observer = self.observer.clone();
-        let computed = spawn_blocking(move || compute(&observer.observe().state)).await;
-        computed.map_err(|error| cannot("look at the network", &error))
+        self.observer.compute(move |seen| Ok(compute(&seen.state))).await
     }
 
     /// Carries out a plan from what is there now.
@@ -158,7 +155,7 @@ impl Backend for KernelBackend {
     }
 
     fn observe(&self) -> Result<Observation, Failure> {
-        Ok(self.observer.observe())
+        self.observer.observe()
     }
 
     fn revision(&self) -> watch::Receiver<u64> {
@@ -173,7 +170,7 @@ impl Backend for KernelBackend {
         Box::pin(async {
             self.settled().await?;
             let facts = Facts::take(&self.mirror.image(), &self.files)?;
-            let seen = self.observer.look().await.map_err(|error| cannot("look at the network", &error))?;
+            let seen = self.observer.look().await?;
             let state = State::clone(&seen.state);
             Ok(Snapshot { state, private: facts.to_json(), touched: plan::Touched::default() })
         })
