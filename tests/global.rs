@@ -21,6 +21,7 @@ fn capabilities() -> Capabilities {
         vlan_filtering: true,
         volatile_until_commit: true,
         profiles: false,
+        persists: false,
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 pub use crate::plan::Capabilities;
 use crate::plan::{Plan, Touched};
 use crate::state::{ErrorKind, Problem, State};
+pub use crate::system::SafetyNet;
 
 /// A boxed future, so that a backend can be chosen at run time.
 pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
@@ -48,6 +49,23 @@ pub struct Observation {
     pub state: Arc<State>,
     /// Increases with every change seen.
     pub revision: u64,
+}
+
+/// Whether the service that a backend works through is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Availability {
+    /// How often it was lost since the backend was opened. One that was started again has been lost,
+    /// however short the time was.
+    pub losses: u64,
+    /// Why the backend cannot work now, as `NetworkManager is not running`; None: it can.
+    pub missing: Option<String>,
+}
+
+impl Availability {
+    /// That of a backend which needs no service.
+    pub fn always() -> watch::Receiver<Self> {
+        watch::channel(Self::default()).1
+    }
 }
 
 /// Everything needed to return to the state before, also by a later process. Stored in the
@@ -94,13 +112,33 @@ pub trait Backend: Send + Sync {
     /// for a thread that others wait for.
     fn observe(&self) -> Result<Observation, Failure>;
 
+    /// The network without what the backend's service says about it, also while that is missing.
+    fn observe_kernel(&self) -> Result<Observation, Failure> {
+        self.observe()
+    }
+
+    /// Whether the service that the backend works through is there.
+    fn availability(&self) -> watch::Receiver<Availability> {
+        Availability::always()
+    }
+
     /// The revision of what [`Backend::observe`] returns; changes with every change seen.
     fn revision(&self) -> watch::Receiver<u64>;
 
     /// Waits until `observe` shows everything that the system did before now.
     fn sync(&self) -> Doing<'_, ()>;
 
+    /// The way back from here. If the backend has a net of its own, this makes it, with a short life: the
+    /// engine sets it once the snapshot is durable. When this future fails or is dropped, none is left.
     fn snapshot(&self) -> Doing<'_, Snapshot>;
+
+    /// The net that was made with this snapshot, perhaps by an earlier process: what returns to it if this
+    /// process never comes back. The engine moves it while the transaction goes on, and lets it go (`None`)
+    /// at its end, whatever that is. One that is gone already is let go. None: there is no such thing, or
+    /// it is lost (with the service that kept it).
+    fn safety_net(&self, _snapshot: &Snapshot) -> Option<Arc<dyn SafetyNet>> {
+        None
+    }
 
     /// Carries out the changes in order. A failure leaves the network half changed: the engine
     /// restores the snapshot.

@@ -174,11 +174,10 @@ impl Running {
 
 /// Starts the engine, which recovers, and brings back what is committed: a task where that takes a commit.
 async fn recover(setup: Setup) -> (Handle, JoinHandle<()>, JoinSet<()>) {
-    let backend = setup.backend.capabilities().backend;
+    let persists = setup.backend.capabilities().persists;
     let (engine, engine_task) = engine::start(setup).await;
     let mut tasks = JoinSet::new();
-    if backend == "kernel" {
-        // It keeps nothing itself over a reboot.
+    if !persists {
         let brought_back = bring_back(engine.clone());
         if engine.awaits_commit() {
             // Whoever is to commit must be served first.

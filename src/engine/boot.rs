@@ -1,6 +1,6 @@
 //! What is committed, brought back after a boot by a backend that keeps nothing itself.
 
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::possible::is_left_out;
 use super::{ApplyOptions, Handle, Refusal, Reply, Request};
@@ -13,9 +13,13 @@ const APPLIES_MAX: u32 = 3;
 impl Handle {
     /// Applies what is committed, once in each boot; behind a change that awaits commit, if there
     /// is one (see [`Handle::awaits_commit`]). None: it was done in this boot already, or nothing
-    /// is committed. What this machine cannot have now (hardware that is gone) is left out with an
+    /// is committed, or the backend persists it by itself. What this machine cannot have now (hardware that is gone) is left out with an
     /// alert: the rest is brought back.
     pub async fn reapply_at_boot(&self) -> Result<Option<TransactionInfo>, Refusal> {
+        if self.backend.capabilities().persists {
+            debug!("what is committed came back without us: the backend keeps it over a reboot");
+            return Ok(None);
+        }
         if self.board.seen().boot.as_deref() == Some(&*self.boot_id) {
             return Ok(None);
         }

@@ -37,9 +37,10 @@ impl Reader {
 
     pub(super) async fn show(&self, options: ShowOptions) -> Result<Reply, Refusal> {
         self.run(&self.shows, move |backend| {
-            let observation = backend.observe().map_err(|failure| vec![problem(failure)])?;
+            let ShowOptions { kernel_only, running_config_only, secrets } = options;
+            let observed = if kernel_only { backend.observe_kernel() } else { backend.observe() };
+            let observation = observed.map_err(|failure| vec![problem(failure)])?;
             let (mut state, revision) = (observation.state, observation.revision);
-            let ShowOptions { kernel_only: _, running_config_only, secrets } = options;
             // The state is everybody's: what is changed is a copy.
             if running_config_only {
                 keep_configured(Arc::make_mut(&mut state));

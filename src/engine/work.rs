@@ -78,8 +78,9 @@ impl Worker {
             Work::Probe(probes) => Outcome::Probed(self.probe(probes).await),
             Work::ProbeAgain(probes) => Outcome::ProbedAgain(self.probe_again(probes).await),
             Work::MarkRollback => Outcome::Marked(self.store.mark_rollback().await),
-            Work::Persist(committed) => {
-                let persist = self.backend.persist(None, &committed);
+            Work::Persist { before, committed } => {
+                let snapshot = before.map(|before| Arc::new(snapshot_of(&before)));
+                let persist = self.backend.persist(snapshot, &committed);
                 Outcome::Persisted(bounded("keeping the configuration", PERSIST_MAX, persist).await)
             }
             Work::Commit { id, committed } => {
@@ -183,8 +184,7 @@ impl Worker {
 
     /// The one way back, whatever went wrong.
     async fn restore(&self, before: &Before, verify: bool) -> Result<Restored, Problem> {
-        let Before { state, private, touched } = before.clone();
-        let snapshot = Arc::new(Snapshot { state, private, touched });
+        let snapshot = Arc::new(snapshot_of(before));
         let progress = |step| self.report(step);
         let restore = self.backend.restore(snapshot.clone(), &progress);
         bounded("the rollback", RESTORE_MAX, restore).await?;
@@ -214,6 +214,12 @@ impl Worker {
         let Step { n, of, interface, text } = step;
         self.progress.send_replace(Some(ProgressInfo { n, of, interface, text }));
     }
+}
+
+/// What leads back, as the backend knows it.
+pub(super) fn snapshot_of(before: &Before) -> Snapshot {
+    let Before { state, private, touched } = before.clone();
+    Snapshot { state, private, touched }
 }
 
 /// What one look at the network showed.

@@ -33,6 +33,8 @@ pub struct Capabilities {
     /// a name and a way to find its hardware. Without, `down` deletes a virtual interface, and
     /// `identifier` and `profile-name` only find an interface.
     pub profiles: bool,
+    /// Whether what is committed comes back at boot without us.
+    pub persists: bool,
 }
 
 /// The ordered difference between current and desired.

@@ -214,6 +214,7 @@ mod tests {
             vlan_filtering: true,
             volatile_until_commit: true,
             profiles: false,
+            persists: false,
         }
     }
 

@@ -200,6 +200,7 @@ interfaces:
             vlan_filtering: true,
             volatile_until_commit: true,
             profiles: false,
+            persists: false,
         };
         let plan = plan(&state(DESIRED), &before, &capabilities, &Options::default()).expect("a plan");
         let mut touched = Touched::default();

@@ -188,8 +188,9 @@ pub enum Work {
     ProbeAgain(Vec<Probe>),
     /// Make the record one of a rollback, durably.
     MarkRollback,
-    /// Let the backend keep what will be committed.
-    Persist(Arc<State>),
+    /// Let the backend keep what will be committed. `before`: of the transaction that commits it; None:
+    /// it was committed before.
+    Persist { before: Option<Arc<Before>>, committed: Arc<State> },
     /// Write what is committed, durably: the point after which there is no way back.
     Commit { id: TransactionId, committed: Arc<State> },
     /// Return to the state before. `verify`: and compare.

@@ -314,8 +314,9 @@ impl Machine {
 
     pub(super) fn persist(&mut self, live: Live) {
         let live = self.enter(live, Stage::Committing);
-        let then = live.checkpoint.as_ref().expect("what is committed has a checkpoint").then.clone();
-        self.start(live, Step::Persisting, Work::Persist(then));
+        let checkpoint = live.checkpoint.as_ref().expect("what is committed has a checkpoint");
+        let (before, committed) = (Some(checkpoint.before.clone()), checkpoint.then.clone());
+        self.start(live, Step::Persisting, Work::Persist { before, committed });
     }
 
     fn write_commit(&mut self, live: Live, attempt: u32, is_unsure: bool) {
@@ -440,7 +441,8 @@ impl Machine {
         let checkpoint = live.checkpoint.as_ref().expect("what is rolled back has a checkpoint");
         if !checkpoint.is_same_boot && self.config.volatile_until_commit {
             let committed = self.committed.clone();
-            return self.start(live, Step::PersistingBefore, Work::Persist(committed));
+            let work = Work::Persist { before: None, committed };
+            return self.start(live, Step::PersistingBefore, work);
         }
         let work = Work::Restore { before: checkpoint.before.clone(), verify: checkpoint.is_same_boot };
         self.start(live, Step::Restoring { attempt }, work);

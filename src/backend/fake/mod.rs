@@ -205,6 +205,7 @@ impl Backend for FakeBackend {
             vlan_filtering: true,
             volatile_until_commit: self.is_volatile,
             profiles: false,
+            persists: false,
         }
     }
 

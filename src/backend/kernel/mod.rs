@@ -147,6 +147,7 @@ impl Backend for KernelBackend {
             // All of it is: the kernel forgets everything at a reboot.
             volatile_until_commit: true,
             profiles: false,
+            persists: false,
         }
     }
 

@@ -43,6 +43,7 @@ fn reasons(current: &Json, client: (&str, Option<&str>), document: Json) -> Vec<
         vlan_filtering: true,
         volatile_until_commit: true,
         profiles: false,
+        persists: false,
     };
     let plan = plan(&desired, &current, &capabilities, &Options::default());
     let plan = plan.unwrap_or_else(|problems| panic!("{problems:?}"));

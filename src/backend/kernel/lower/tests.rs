@@ -19,6 +19,7 @@ fn planned(now: &State, wanted: &State) -> Plan {
         vlan_filtering: true,
         volatile_until_commit: false,
         profiles: false,
+        persists: false,
     };
     plan(wanted, now, &capabilities, &Options::default()).expect("the wish can be planned")
 }
