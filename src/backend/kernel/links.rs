@@ -22,14 +22,14 @@ const USER_HZ: u32 = 100;
 
 /// A link's kind and attributes, and the links it refers to by name.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Link {
+pub(in crate::backend) struct Link {
     pub data: Data,
     pub refers: Refers,
 }
 
 /// The links a link is made upon.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Refers {
+pub(in crate::backend) enum Refers {
     Nothing,
     Base(String),
     Peer(String),

@@ -18,13 +18,13 @@ mod ethtool;
 mod execute;
 mod facts;
 mod files;
-mod links;
-mod lower;
+pub(in crate::backend) mod links;
+pub(in crate::backend) mod lower;
 mod observer;
-mod op;
+pub(in crate::backend) mod op;
 mod probe;
 mod refuse;
-mod routes;
+pub(in crate::backend) mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

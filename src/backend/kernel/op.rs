@@ -15,7 +15,7 @@ use crate::state::{Coalesce, DnsSettings, Duplex, Mac, Pause, Ring};
 
 /// One thing that shall be so.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Op {
+pub(in crate::backend) enum Op {
     RemoveRule(RuleSpec),
     RemoveRoute(RouteSpec),
     RemoveAltName {
@@ -131,7 +131,7 @@ pub(super) enum Op {
 
 /// VLANs of a bridge port with equal flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct VlanRange {
+pub(in crate::backend) struct VlanRange {
     pub first: u16,
     pub last: u16,
     /// Untagged frames that come in belong to it.
@@ -142,7 +142,7 @@ pub(super) struct VlanRange {
 
 /// A group of device settings.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Setting {
+pub(in crate::backend) enum Setting {
     Features(Vec<(String, bool)>),
     Pause(Pause),
     Coalesce(Box<Coalesce>),
@@ -153,7 +153,7 @@ pub(super) enum Setting {
 
 impl Op {
     /// The interface it is about, for progress and errors.
-    pub(super) fn subject(&self) -> Option<&str> {
+    pub(in crate::backend) fn subject(&self) -> Option<&str> {
         match self {
             Self::RemoveAltName { link, .. }
             | Self::RemoveAddress { link, .. }
@@ -191,7 +191,7 @@ impl Op {
     /// Whether a refusal means that the goal is reached.
     ///
     /// A link that is gone has no addresses, routes or ports any more.
-    pub(super) fn tolerates(&self, errno: Errno) -> bool {
+    pub(in crate::backend) fn tolerates(&self, errno: Errno) -> bool {
         match self {
             Self::RemoveRule(_) => matches!(errno, Errno::ENOENT),
             Self::RemoveRoute(_) => matches!(errno, Errno::ESRCH | Errno::ENODEV),

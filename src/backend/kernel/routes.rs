@@ -18,7 +18,7 @@ const METRIC_V6: u32 = 1024;
 
 /// A route as one object of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RouteSpec {
+pub(in crate::backend) struct RouteSpec {
     pub destination: Net,
     pub table: u32,
     pub metric: u32,
@@ -30,7 +30,7 @@ pub(super) struct RouteSpec {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Hop {
+pub(in crate::backend) struct Hop {
     pub link: String,
     pub gateway: Option<IpAddr>,
     /// 1 to 256.
@@ -39,7 +39,7 @@ pub(super) struct Hop {
 
 /// Attributes of connections that use the route.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Metrics {
+pub(in crate::backend) struct Metrics {
     /// Locked.
     pub cwnd: Option<u32>,
     pub initcwnd: Option<u32>,
@@ -52,7 +52,7 @@ pub(super) struct Metrics {
 
 impl RouteSpec {
     /// None for an entry that says neither where to nor through what family.
-    fn of(route: &Route, vrf_table: impl Fn(&str) -> Option<u32>) -> Option<Self> {
+    pub(in crate::backend) fn of(route: &Route, vrf_table: impl Fn(&str) -> Option<u32>) -> Option<Self> {
         let is_any = |address: &IpAddr| address.is_unspecified();
         let gateway = route.next_hop_address.filter(|address| !is_any(address));
         let destination = route.destination.or_else(|| {
@@ -158,7 +158,7 @@ impl Table {
 }
 
 /// What leads from the routes that are there to those that shall be: removals, then additions.
-pub(super) struct RouteOps {
+pub(in crate::backend) struct RouteOps {
     pub remove: Vec<Op>,
     pub add: Vec<Op>,
 }
@@ -244,7 +244,7 @@ impl fmt::Display for RouteSpec {
 
 /// A policy rule as the kernel has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RuleSpec {
+pub(in crate::backend) struct RuleSpec {
     pub is_v6: bool,
     pub priority: Option<u32>,
     pub from: Option<Net>,
@@ -258,7 +258,7 @@ pub(super) struct RuleSpec {
 }
 
 impl RuleSpec {
-    pub(super) fn of(rule: &RouteRule) -> Self {
+    pub(in crate::backend) fn of(rule: &RouteRule) -> Self {
         let from = rule.ip_from.and_then(|from| from.net());
         let to = rule.ip_to.and_then(|to| to.net());
         let is_v6 = match rule.family {
