@@ -72,6 +72,7 @@ fn problems(desired: &str, current: &State) -> Vec<String> {
 /// What the kernel shows after a plan: the same, with its defaults filled in.
 fn carried_out(plan: &Plan, current: &State) -> State {
     let mut state = current.clone();
+    let mut others = Vec::new();
     let interfaces = state.interfaces.get_or_insert_default();
     let mut routes = current.config_routes().to_vec();
     let mut rules = current.config_rules().to_vec();
@@ -112,10 +113,12 @@ fn carried_out(plan: &Plan, current: &State) -> State {
                 hostname.running = change.running.clone().or(hostname.running.take());
                 hostname.config = change.config.clone().or(hostname.config.take());
             }
+            Change::OvsDb(_) | Change::Ovn(_) => others.push(change),
         }
     }
     state.routes = Some(Routes { running: None, config: Some(routes.into()) });
     state.route_rules = Some(RouteRules { config: Some(rules) });
+    others.into_iter().for_each(|change| nmstated::backend::fake::apply(&mut state, change));
     state
 }
 
@@ -614,13 +617,142 @@ proptest! {
     }
 }
 
+/// A host with Open vSwitch: two bridges, settings, mappings.
+fn with_ovs() -> State {
+    let mut state = base();
+    let ovs = self::state(
+        "
+interfaces: [{name: br0, type: ovs-bridge, state: up}, {name: br1, type: ovs-bridge, state: up}]
+ovs-db: {external_ids: {system-id: a, rack: b7}, other_config: {max-idle: '10'}}
+ovn: {bridge-mappings: [{localnet: blue, bridge: br0}, {localnet: red, bridge: br1}]}
+",
+    );
+    state.interfaces.get_or_insert_default().extend(ovs.interfaces.expect("has some"));
+    (state.ovs_db, state.ovn) = (ovs.ovs_db, ovs.ovn);
+    state
+}
+
+/// The keys that a document changes, as `external_ids.rack: b7 -> -`.
+fn ovs_changes(desired: &str) -> Vec<String> {
+    let desired = state(desired);
+    let plan = planned(&desired, &with_ovs()).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let after = carried_out(&plan, &with_ovs());
+    assert_eq!(verify(&plan, &after).findings, Vec::new());
+    assert!(planned(&desired, &after).expect("planned again").is_empty(), "twice is as once: {desired:?}");
+    let document = plan::revert(&desired, &with_ovs(), &plan);
+    let back = planned(&document, &after).unwrap_or_else(|problems| panic!("{problems:?}"));
+    assert_eq!(same(&with_ovs(), &carried_out(&back, &after)), Vec::new(), "by {document:?}");
+    let mut touched = plan::Touched::default();
+    touched.extend(&plan);
+    let back = restore(&touched.way_back(&with_ovs(), &after), &after);
+    assert_eq!(same(&with_ovs(), &carried_out(&back, &after)), Vec::new());
+    plan::drift(&plan)
+        .into_iter()
+        .map(|drift| {
+            let word = |word: Option<String>| word.unwrap_or_else(|| "-".into());
+            format!("{}: {} -> {}", drift.path, word(drift.found), word(drift.expected))
+        })
+        .collect()
+}
+
 #[test]
-fn open_vswitch_settings_reach_the_backend() {
+fn open_vswitch_settings_are_merged_key_by_key() {
+    let none: [&str; 0] = [];
+    assert_eq!(
+        ovs_changes("{ovs-db: {external_ids: {rack: b8, system-id: , new: 1, gone: }}}"),
+        [
+            "ovs-db.external_ids[new]: - -> \"1\"",
+            "ovs-db.external_ids[rack]: b7 -> b8",
+            "ovs-db.external_ids[system-id]: a -> -",
+        ]
+    );
+    assert_eq!(ovs_changes("{ovs-db: {external_ids: {rack: b7, gone: }}}"), none);
+    // An empty column is emptied, one that is not mentioned is kept.
+    assert_eq!(ovs_changes("{ovs-db: {other_config: {}}}"), ["ovs-db.other_config[max-idle]: \"10\" -> -"]);
+    let all = [
+        "ovs-db.external_ids[rack]: b7 -> -",
+        "ovs-db.external_ids[system-id]: a -> -",
+        "ovs-db.other_config[max-idle]: \"10\" -> -",
+    ];
+    assert_eq!(ovs_changes("{ovs-db: {}}"), all);
+    assert_eq!(ovs_changes("{ovs-db: {external_ids: {}, other_config: {}}}"), all);
+    assert_eq!(ovs_changes("{description: nothing}"), none);
+}
+
+#[test]
+fn mappings_are_merged_by_network() {
+    assert_eq!(
+        ovs_changes(
+            "{ovn: {bridge-mappings: [{localnet: red, bridge: br0}, {localnet: blue, state: absent},
+                {localnet: green, bridge: br1}, {localnet: gone, state: absent}]}}"
+        ),
+        [
+            "ovn.bridge-mappings[blue]: br0 -> -",
+            "ovn.bridge-mappings[green]: - -> br1",
+            "ovn.bridge-mappings[red]: br1 -> br0",
+        ]
+    );
+    assert_eq!(ovs_changes("{ovn: {bridge-mappings: [{localnet: red, bridge: br1}]}}"), [""; 0]);
+    assert_eq!(ovs_changes("{ovn: {}}"), [""; 0]);
+}
+
+#[test]
+fn what_open_vswitch_cannot_hold_is_refused() {
+    let problems = |desired: &str| -> Vec<String> {
+        let problems = planned(&state(desired), &with_ovs()).expect_err(desired);
+        problems.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        problems("{ovs-db: {external_ids: {ovn-bridge-mappings: 'a:br0'}}}"),
+        ["ovs-db.external_ids.ovn-bridge-mappings: is set by `ovn.bridge-mappings`"]
+    );
+    assert_eq!(
+        problems(
+            "{interfaces: [{name: br1, type: ovs-bridge, state: absent}],
+              ovn: {bridge-mappings: [{localnet: a, bridge: eth1}, {localnet: a, state: absent}, {localnet: b},
+                {localnet: c, bridge: br1}, {localnet: 'd:e', bridge: br0}, {localnet: '', bridge: 'x,y'}]}}"
+        ),
+        [
+            "ovn.bridge-mappings[0].bridge: there is no Open vSwitch bridge `eth1`",
+            "ovn.bridge-mappings[1].localnet: `a` is mapped twice",
+            "ovn.bridge-mappings[2].bridge: is missing",
+            "ovn.bridge-mappings[3].bridge: Open vSwitch bridge `br1` is removed",
+            "ovn.bridge-mappings[4].localnet: `d:e` contains `:`, which separates mappings",
+            "ovn.bridge-mappings[5].bridge: `x,y` contains `,`, which separates mappings",
+            "ovn.bridge-mappings[5].localnet: is empty",
+        ]
+    );
+}
+
+#[test]
+fn a_rollback_leaves_keys_of_others_alone() {
     let desired =
-        state("{ovs-db: {external_ids: {a: b}}, ovn: {bridge-mappings: [{localnet: n, bridge: br}]}}");
-    let plan = planned(&desired, &base()).expect("it can be planned");
-    assert_eq!((&plan.expected.ovs_db, &plan.expected.ovn), (&desired.ovs_db, &desired.ovn));
-    assert_eq!(verify(&plan, &base()).findings.len(), 2);
+        state("{ovs-db: {external_ids: {rack: b8}}, ovn: {bridge-mappings: [{localnet: red, bridge: br0}]}}");
+    let plan = planned(&desired, &with_ovs()).expect("a plan");
+    let mut touched = plan::Touched::default();
+    touched.extend(&plan);
+    let mut after = carried_out(&plan, &with_ovs());
+    let meanwhile =
+        "{ovs-db: {external_ids: {other: x}}, ovn: {bridge-mappings: [{localnet: green, bridge: br0}]}}";
+    after = carried_out(&planned(&state(meanwhile), &after).expect("a plan"), &after);
+    let back = restore(&touched.way_back(&with_ovs(), &after), &after);
+    assert_eq!(
+        plan::text::diff(&back, plan::text::Paint::Plain),
+        "~ ovs-db (it was there before)
+    - external_ids.rack: b8
+    + external_ids.rack: b7
+~ ovn (it was there before)
+    - bridge-mappings.red: br0
+    + bridge-mappings.red: br1
+
+Plan: 0 to add, 2 to change, 0 to remove
+"
+    );
+    assert_eq!(
+        serde_json::to_value(plan::text::json(&back)).expect("it prints")[0],
+        serde_json::json!({"what": "ovs-db", "because": "restored", "other_config": {},
+            "external_ids": {"rack": {"before": "b8", "after": "b7"}}})
+    );
 }
 
 #[test]

@@ -88,7 +88,9 @@ fn leave_out(state: &mut State, problems: &[Problem]) -> bool {
     let routes = remove(routes.map(|routes| &mut **routes), &named(&["routes", "config"]));
     let rules = state.route_rules.as_mut().and_then(|rules| rules.config.as_mut());
     let rules = remove(rules, &named(&["route-rules", "config"]));
-    interfaces || routes || rules
+    let mappings = state.ovn.as_mut().and_then(|ovn| ovn.bridge_mappings.as_mut());
+    let mappings = remove(mappings, &named(&["ovn", "bridge-mappings"]));
+    interfaces || routes || rules || mappings
 }
 
 fn remove<T>(list: Option<&mut Vec<T>>, named: &BTreeSet<usize>) -> bool {

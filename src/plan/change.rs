@@ -67,6 +67,8 @@ pub enum Change {
     Rule(RuleChange),
     Dns(DnsChange),
     Hostname(HostnameChange),
+    OvsDb(OvsDbChange),
+    Ovn(OvnChange),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -173,6 +175,44 @@ pub struct HostnameChange {
     pub config: Option<String>,
     pub before_running: Option<String>,
     pub before_config: Option<String>,
+}
+
+/// A value that changes, appears or goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ValueChange {
+    pub before: Option<String>,
+    pub after: Option<String>,
+}
+
+impl ValueChange {
+    pub fn removed(before: String) -> Self {
+        Self { before: Some(before), after: None }
+    }
+}
+
+/// A change of the settings of Open vSwitch as a whole, key by key: other programs keep theirs in
+/// the same columns.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OvsDbChange {
+    #[serde(flatten)]
+    pub reason: Reason,
+    pub external_ids: BTreeMap<String, ValueChange>,
+    pub other_config: BTreeMap<String, ValueChange>,
+}
+
+impl OvsDbChange {
+    pub fn is_empty(&self) -> bool {
+        self.external_ids.is_empty() && self.other_config.is_empty()
+    }
+}
+
+/// A change of OVN's mappings.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OvnChange {
+    #[serde(flatten)]
+    pub reason: Reason,
+    /// By physical network: its bridge.
+    pub bridges: BTreeMap<String, ValueChange>,
 }
 
 /// What a section of the document comes to.

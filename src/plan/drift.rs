@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use super::text::{self, address_of, identity, value};
-use super::{Action, Change, InterfaceChange, Plan, Reason};
+use super::{Action, Change, InterfaceChange, Plan, Reason, ValueChange};
 use crate::state::{DnsSettings, Interface, InterfaceState};
 
 /// One field that is not as it was asked for. Secrets are masked.
@@ -54,6 +54,14 @@ pub fn drift(plan: &Plan) -> Vec<Drift> {
             }
             // They go and come back with an interface that is made again, which is told.
             Change::Route(_) | Change::Rule(_) => {}
+            Change::OvsDb(change) => {
+                let columns =
+                    [("external_ids", &change.external_ids), ("other_config", &change.other_config)];
+                for (column, keys) in columns {
+                    values("Open vSwitch", &format!("ovs-db.{column}"), keys, &mut all);
+                }
+            }
+            Change::Ovn(change) => values("OVN", "ovn.bridge-mappings", &change.bridges, &mut all),
             Change::Dns(change) => dns(&change.before, &change.after, &mut all),
             Change::Hostname(change) => {
                 let names = [
@@ -85,6 +93,19 @@ fn is_own(reason: &Reason) -> bool {
 fn entry(subject: String, path: String, is_asked: bool, line: Option<String>) -> Drift {
     let (expected, found) = if is_asked { (line, None) } else { (None, line) };
     Drift { subject, path, expected, found }
+}
+
+/// Values with names, as `ovs-db.external_ids[system-id]`.
+fn values(subject: &str, place: &str, changes: &BTreeMap<String, ValueChange>, all: &mut Vec<Drift>) {
+    for (key, change) in changes {
+        let word = |text: &Option<String>| text.clone().map(|text| value(&text.into()));
+        all.push(Drift {
+            subject: subject.into(),
+            path: format!("{place}[{}]", text::name(key)),
+            expected: word(&change.after),
+            found: word(&change.before),
+        });
+    }
 }
 
 fn interface(change: &InterfaceChange, all: &mut Vec<Drift>) {

@@ -1,7 +1,7 @@
 //! The sections beside the interfaces, together.
 
 use super::report::Report;
-use super::{Action, Change, Merge, Merged, dns, hostname, routes, rules, text};
+use super::{Action, Change, Merge, Merged, dns, hostname, ovs, routes, rules, text};
 use crate::state::{Problem, Routes, State};
 
 /// What has to change beside the interfaces, and what verification expects there. Problems go to
@@ -13,8 +13,7 @@ pub(super) fn merge(
     report: &mut Report,
 ) -> (Vec<Change>, State) {
     let mut changes = Vec::new();
-    // No change carries these yet; a backend that cannot set them refuses what it finds here.
-    let mut expected = State { ovs_db: desired.ovs_db.clone(), ovn: desired.ovn.clone(), ..State::empty() };
+    let mut expected = State::empty();
     if let Some(merge) = settle(routes::merge(desired, current, merged), report) {
         changes.extend(merge.changes.into_iter().map(Change::Route));
         expected.routes = merge.expected;
@@ -30,6 +29,14 @@ pub(super) fn merge(
     if let Some(merge) = settle(hostname::merge(desired, current), report) {
         changes.extend(merge.changes.into_iter().map(Change::Hostname));
         expected.hostname = merge.expected;
+    }
+    if let Some(merge) = settle(ovs::merge(desired, current), report) {
+        changes.extend(merge.changes.into_iter().map(Change::OvsDb));
+        expected.ovs_db = merge.expected;
+    }
+    if let Some(merge) = settle(ovs::merge_mappings(desired, current, merged), report) {
+        changes.extend(merge.changes.into_iter().map(Change::Ovn));
+        expected.ovn = merge.expected;
     }
     (changes, expected)
 }
@@ -64,9 +71,14 @@ pub(super) fn restore(
         route_rules: before.route_rules.clone(),
         dns_resolver: before.dns_resolver.clone(),
         hostname: before.hostname.clone(),
+        ovs_db: before.ovs_db.clone(),
+        ovn: before.ovn.clone(),
         ..State::empty()
     };
-    (routes.chain(rules).chain(dns).chain(hostname).collect(), expected)
+    let ovs_db = ovs::restore(current, before).into_iter().map(Change::OvsDb);
+    let mappings = ovs::restore_mappings(current, before).into_iter().map(Change::Ovn);
+    let changes = routes.chain(rules).chain(dns).chain(hostname).chain(ovs_db).chain(mappings);
+    (changes.collect(), expected)
 }
 
 fn settle<C, E>(merge: Result<Merge<C, E>, Vec<Problem>>, report: &mut Report) -> Option<Merge<C, E>> {

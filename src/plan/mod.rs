@@ -17,6 +17,7 @@ mod merge;
 mod names;
 mod normal;
 mod order;
+pub mod ovs;
 mod path;
 mod planner;
 mod ports;
@@ -34,7 +35,7 @@ mod validate;
 
 pub use change::{
     Action, Capabilities, Change, DnsChange, FieldChange, HostnameChange, InterfaceChange, Merge, Options,
-    Plan, Reason, RouteChange, RuleChange,
+    OvnChange, OvsDbChange, Plan, Reason, RouteChange, RuleChange, ValueChange,
 };
 pub use diff::Unmentioned;
 pub use drift::{Drift, drift};

@@ -38,13 +38,7 @@ pub fn plan(
     }
     let changes = in_sequence(changes, others, current.config_routes());
     let (interfaces, origins) = expected(&merged, capabilities);
-    // No backend changes these through a plan yet; refusing and verifying have to know of them.
-    let expected = State {
-        interfaces: Some(interfaces),
-        ovs_db: desired.ovs_db.clone(),
-        ovn: desired.ovn.clone(),
-        ..global_expected
-    };
+    let expected = State { interfaces: Some(interfaces), ..global_expected };
     Ok(Plan { changes, expected, origins, warnings: report.warnings })
 }
 

@@ -1,14 +1,16 @@
 //! Documents made from a plan: one that leads back (semantics X10 to X16), and one that says only
 //! what would change (X1 to X7).
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value as Json};
 
 use super::routes::{self, Index};
-use super::{Action, Change, InterfaceChange, Plan, dns, rules};
+use super::{Action, Change, InterfaceChange, OvnChange, OvsDbChange, Plan, ValueChange, dns, rules};
 use crate::state::{
-    AbsentState, AltName, DnsResolver, FieldInfo, Interface, InterfaceState, Mode, Node, OvnBridgeMapping,
-    OvnSettings, OvsSettings, OvsTable, Part, Path, Reader, Route, RouteRule, RouteRules, RouteState, Routes,
-    Segment, Shape, State,
+    AbsentState, AltName, DnsResolver, FieldInfo, Interface, InterfaceState, MappingState, Mode, Node,
+    OvnBridgeMapping, OvnSettings, OvsSettings, OvsTable, Part, Path, Reader, Route, RouteRule, RouteRules,
+    RouteState, Routes, Segment, Shape, State,
 };
 
 /// A document that leads back to `current` once the plan for `desired` has been carried out.
@@ -40,8 +42,11 @@ pub fn revert(desired: &State, current: &State, plan: &Plan) -> State {
         route_rules: rules_section(rule_patterns, rules),
         routes: routes_section(patterns, present),
         interfaces: Some(interfaces).filter(|interfaces| !interfaces.is_empty()),
-        ovs_db: desired.ovs_db.as_ref().map(|desired| revert_ovs(desired, current.ovs_db.as_ref())),
-        ovn: desired.ovn.as_ref().map(|desired| revert_ovn(desired, current.ovn.as_ref())),
+        ovs_db: plan.changes.iter().find_map(|change| match change {
+            Change::OvsDb(change) => Some(revert_ovs(change)),
+            _ => None,
+        }),
+        ovn: ovn_change(plan).map(revert_ovn),
     }
 }
 
@@ -63,14 +68,14 @@ pub fn difference(desired: &State, current: &State, plan: &Plan) -> State {
         routes,
         interfaces: Some(interfaces).filter(|interfaces| !interfaces.is_empty()),
         ovs_db: desired.ovs_db.clone(),
-        ovn: desired.ovn.clone().filter(|desired| current.ovn.as_ref() != Some(desired)),
+        ovn: desired.ovn.clone().filter(|_| ovn_change(plan).is_some()),
     }
 }
 
 fn interface_changes(plan: &Plan) -> impl Iterator<Item = &InterfaceChange> {
     plan.changes.iter().filter_map(|change| match change {
         Change::Interface(change) => Some(&**change),
-        Change::Route(_) | Change::Rule(_) | Change::Dns(_) | Change::Hostname(_) => None,
+        _ => None,
     })
 }
 
@@ -80,6 +85,13 @@ fn dns_change(plan: &Plan) -> bool {
 
 fn hostname_change(plan: &Plan) -> bool {
     plan.changes.iter().any(|change| matches!(change, Change::Hostname(_)))
+}
+
+fn ovn_change(plan: &Plan) -> Option<&OvnChange> {
+    plan.changes.iter().find_map(|change| match change {
+        Change::Ovn(change) => Some(change),
+        _ => None,
+    })
 }
 
 /// The routes that the plan adds, and those that it removes.
@@ -222,40 +234,23 @@ fn copy(from: &Json, path: &[Segment], fields: &[FieldInfo], to: &mut Map<String
     }
 }
 
-/// Each mentioned key with its previous value, or null to delete it.
-fn revert_ovs(desired: &OvsSettings, current: Option<&OvsSettings>) -> OvsSettings {
-    let column = |desired: &Option<OvsTable>, current: Option<&OvsTable>| {
-        let of = |key: &String| current.and_then(|table| table.0.get(key).cloned()).flatten();
-        let purges = desired.as_ref().is_none_or(|table| table.0.is_empty());
-        let table = match (desired, current) {
-            // Emptied as a whole.
-            (_, Some(current)) if purges => current.0.clone(),
-            (Some(desired), _) => desired.0.keys().map(|key| (key.clone(), of(key))).collect(),
-            (None, _) => Default::default(),
-        };
-        Some(OvsTable(table))
+/// Each key that changes with its previous value, or null to delete it. A column without any is not
+/// mentioned: an empty one would be emptied.
+fn revert_ovs(change: &OvsDbChange) -> OvsSettings {
+    let column = |keys: &BTreeMap<String, ValueChange>| {
+        let back = keys.iter().map(|(key, value)| (key.clone(), value.before.clone()));
+        Some(OvsTable(back.collect())).filter(|table| !table.0.is_empty())
     };
-    OvsSettings {
-        external_ids: column(&desired.external_ids, current.and_then(|c| c.external_ids.as_ref())),
-        other_config: column(&desired.other_config, current.and_then(|c| c.other_config.as_ref())),
-    }
+    OvsSettings { external_ids: column(&change.external_ids), other_config: column(&change.other_config) }
 }
 
-/// Each mentioned mapping as it was, or absent; the absent ones first.
-fn revert_ovn(desired: &OvnSettings, current: Option<&OvnSettings>) -> OvnSettings {
-    let mappings = |ovn: &OvnSettings| ovn.bridge_mappings.clone().unwrap_or_default();
-    let was = current.map(mappings).unwrap_or_default();
-    let (mut back, mut present) = (Vec::new(), Vec::new());
-    for mapping in mappings(desired) {
-        match was.iter().find(|was| was.localnet == mapping.localnet) {
-            Some(was) => present.push(was.clone()),
-            None => back.push(OvnBridgeMapping {
-                state: Some(crate::state::MappingState::Absent),
-                bridge: None,
-                ..mapping
-            }),
-        }
-    }
-    back.append(&mut present);
-    OvnSettings { bridge_mappings: Some(back) }
+/// Each mapping that changes as it was, or absent; the absent ones first.
+fn revert_ovn(change: &OvnChange) -> OvnSettings {
+    let back = change.bridges.iter().map(|(localnet, bridge)| OvnBridgeMapping {
+        localnet: localnet.clone(),
+        state: bridge.before.is_none().then_some(MappingState::Absent),
+        bridge: bridge.before.clone(),
+    });
+    let (absent, present): (Vec<_>, Vec<_>) = back.partition(|mapping| mapping.bridge.is_none());
+    OvnSettings { bridge_mappings: Some(absent.into_iter().chain(present).collect()) }
 }

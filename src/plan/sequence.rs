@@ -1,10 +1,11 @@
 //! All changes in the order of their execution.
 //!
-//! 1. Routes whose interface goes or loses the address family: removed before it is.
+//! 1. Settings of Open vSwitch as a whole (a DPDK port needs `dpdk-init`), and routes whose interface
+//!    goes or loses the address family: removed before it is.
 //! 2. Interfaces that go, and then those that come or change ([`super::changes`]).
 //! 3. Routes that went with an interface that was made again: the kernel dropped them.
 //! 4. Routes and rules that the document adds, replaces or removes, each added before what it
-//!    replaces is removed where both can exist; then the resolver and the host name.
+//!    replaces is removed where both can exist; then the resolver, the host name and OVN's mappings.
 
 use std::collections::BTreeSet;
 
@@ -20,6 +21,7 @@ pub fn in_sequence(interfaces: Vec<InterfaceChange>, others: Vec<Change>, routes
         Change::Route(change) => {
             change.action == Action::Remove && matches!(change.reason, Reason::InterfaceGone(_))
         }
+        Change::OvsDb(_) => true,
         _ => false,
     };
     let (first, later): (Vec<Change>, Vec<Change>) = others.into_iter().partition(goes_first);

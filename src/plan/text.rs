@@ -3,11 +3,12 @@
 //! The text is a pure function of the plan. What comes from outside (names, descriptions) is
 //! quoted where it could be mistaken for syntax or steer a terminal.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 use serde_json::{Map, Value as Json};
 
-use super::{Action, Change, InterfaceChange, Plan, Reason};
+use super::{Action, Change, InterfaceChange, Plan, Reason, ValueChange};
 use crate::state::{DnsSettings, Route, RouteRule, Selector};
 
 /// How a diff is drawn.
@@ -40,6 +41,15 @@ pub fn diff(plan: &Plan, paint: Paint) -> String {
             Change::Dns(change) => {
                 out.line(0, Sign::Changed, &with_reason("dns".into(), &change.reason));
                 dns(&change.before, &change.after, &mut out);
+            }
+            Change::OvsDb(change) => {
+                out.line(0, Sign::Changed, &with_reason("ovs-db".into(), &change.reason));
+                table("external_ids", &change.external_ids, &mut out);
+                table("other_config", &change.other_config, &mut out);
+            }
+            Change::Ovn(change) => {
+                out.line(0, Sign::Changed, &with_reason("ovn".into(), &change.reason));
+                table("bridge-mappings", &change.bridges, &mut out);
             }
             Change::Hostname(change) => {
                 out.line(0, Sign::Changed, &with_reason("hostname".into(), &change.reason));
@@ -272,7 +282,7 @@ fn action_of(change: &Change) -> Action {
         Change::Interface(change) => change.action,
         Change::Route(change) => change.action,
         Change::Rule(change) => change.action,
-        Change::Dns(_) | Change::Hostname(_) => Action::Modify,
+        Change::Dns(_) | Change::Hostname(_) | Change::OvsDb(_) | Change::Ovn(_) => Action::Modify,
     }
 }
 
@@ -313,6 +323,14 @@ fn dns(before: &DnsSettings, after: &DnsSettings, out: &mut Out) {
     }
 }
 
+/// Values with names.
+fn table(path: &str, changes: &BTreeMap<String, ValueChange>, out: &mut Out) {
+    for (key, change) in changes {
+        let [before, after] = [&change.before, &change.after].map(|text| text.clone().map(Json::from));
+        values(&format!("{path}.{}", Name(key)), before.as_ref(), after.as_ref(), out);
+    }
+}
+
 /// The lines that lead from one value to another: mappings key by key, lists element by element.
 fn values(path: &str, before: Option<&Json>, after: Option<&Json>, out: &mut Out) {
     if before == after {
@@ -321,10 +339,10 @@ fn values(path: &str, before: Option<&Json>, after: Option<&Json>, out: &mut Out
     match (before, after) {
         (Some(Json::Object(before)), Some(Json::Object(after))) if address(after).is_none() => {
             for (key, value) in before {
-                values(&format!("{path}.{key}"), Some(value), after.get(key), out);
+                values(&format!("{path}.{}", Name(key)), Some(value), after.get(key), out);
             }
             for (key, value) in after.iter().filter(|(key, _)| !before.contains_key(*key)) {
-                values(&format!("{path}.{key}"), None, Some(value), out);
+                values(&format!("{path}.{}", Name(key)), None, Some(value), out);
             }
         }
         (Some(Json::Array(before)), Some(Json::Array(after))) => lists(path, before, after, out),
@@ -339,7 +357,7 @@ fn values(path: &str, before: Option<&Json>, after: Option<&Json>, out: &mut Out
 fn whole(path: &str, json: &Json, sign: Sign, out: &mut Out) {
     match json {
         Json::Object(map) if !map.is_empty() && address(map).is_none() => {
-            map.iter().for_each(|(key, value)| whole(&format!("{path}.{key}"), value, sign, out));
+            map.iter().for_each(|(key, value)| whole(&format!("{path}.{}", Name(key)), value, sign, out));
         }
         Json::Array(items) if !items.is_empty() => {
             items.iter().for_each(|item| out.line(1, sign, &format!("{path}: {}", value(item))));

@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::relations::{adopt_port, base, peer, ports, retain_ports};
 use super::routes::{MAIN_TABLE, table_of};
-use super::{Change, Key, Plan};
-use crate::state::{Interface, Mark, Net, Route, RouteRule, RouteRules, Routes, Selector, Shared, State};
+use super::{Change, Key, Plan, ovs};
+use crate::state::{
+    Interface, Mark, Net, OvnBridgeMapping, OvnSettings, OvsSettings, OvsTable, Route, RouteRule, RouteRules,
+    Routes, Selector, Shared, State,
+};
 
 /// What the plans of a transaction change, by what identifies it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +22,13 @@ pub struct Touched {
     rules: BTreeSet<RuleKey>,
     resolver: bool,
     hostname: bool,
+    /// Keys of Open vSwitch's settings, and physical networks of OVN's mappings.
+    #[serde(default)]
+    external_ids: BTreeSet<String>,
+    #[serde(default)]
+    other_config: BTreeSet<String>,
+    #[serde(default)]
+    mappings: BTreeSet<String>,
 }
 
 /// Destination and table. Who adds another route of the same key in the same minute has a conflict
@@ -47,6 +57,11 @@ impl Touched {
                 }
                 Change::Dns(_) => self.resolver = true,
                 Change::Hostname(_) => self.hostname = true,
+                Change::OvsDb(change) => {
+                    self.external_ids.extend(change.external_ids.keys().cloned());
+                    self.other_config.extend(change.other_config.keys().cloned());
+                }
+                Change::Ovn(change) => self.mappings.extend(change.bridges.keys().cloned()),
             }
         }
     }
@@ -63,9 +78,38 @@ impl Touched {
             route_rules: Some(RouteRules { config: Some(self.rules_back(before, current)) }),
             routes: Some(Routes { running: None, config: Some(self.routes_back(before, current, &reach)) }),
             interfaces: Some(interfaces_back(before, current, &reach)),
-            ovs_db: before.ovs_db.clone(),
-            ovn: before.ovn.clone(),
+            ovs_db: self.settings_back(before, current),
+            ovn: self.mappings_back(before, current),
         }
+    }
+
+    fn settings_back(&self, before: &State, current: &State) -> Option<OvsSettings> {
+        if self.external_ids.is_empty() && self.other_config.is_empty() {
+            return current.ovs_db.clone();
+        }
+        let (was, now) = (ovs::settings(before.ovs_db.as_ref()), ovs::settings(current.ovs_db.as_ref()));
+        let column = |touched: &BTreeSet<String>, was, now| {
+            let back = table_back(touched, was, now).map(|(key, value)| (key, Some(value)));
+            Some(OvsTable(back.collect()))
+        };
+        Some(OvsSettings {
+            external_ids: column(&self.external_ids, was.0, now.0),
+            other_config: column(&self.other_config, was.1, now.1),
+        })
+    }
+
+    fn mappings_back(&self, before: &State, current: &State) -> Option<OvnSettings> {
+        if self.mappings.is_empty() {
+            return current.ovn.clone();
+        }
+        let (was, now) = (ovs::mappings(before.ovn.as_ref()), ovs::mappings(current.ovn.as_ref()));
+        let back: BTreeMap<String, String> = table_back(&self.mappings, was, now).collect();
+        let back = back.into_iter().map(|(localnet, bridge)| OvnBridgeMapping {
+            localnet,
+            state: None,
+            bridge: Some(bridge),
+        });
+        Some(OvnSettings { bridge_mappings: Some(back.collect()) })
     }
 
     /// The interfaces that a rollback may change: those touched, and all that rest on them (the kernel
@@ -106,6 +150,16 @@ impl Touched {
         let was = before.config_rules().iter().filter(is_touched);
         was.chain(current.config_rules().iter().filter(|rule| !is_touched(rule))).cloned().collect()
     }
+}
+
+/// What is touched as it was, everything else as it is.
+fn table_back(
+    touched: &BTreeSet<String>,
+    was: BTreeMap<String, String>,
+    now: BTreeMap<String, String>,
+) -> impl Iterator<Item = (String, String)> {
+    let was = was.into_iter().filter(|(key, _)| touched.contains(key));
+    was.chain(now.into_iter().filter(|(key, _)| !touched.contains(key)))
 }
 
 fn controller(interface: &Interface) -> Option<&str> {

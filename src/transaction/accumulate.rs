@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::plan::routes::Index;
 use crate::plan::{self, Action, Change, Key, Plan};
 use crate::state::{
-    DnsResolver, Interface, InterfaceState, Part, Route, RouteRule, RouteRules, Routes, Shared, State,
+    DnsResolver, Interface, InterfaceState, MappingState, OvnBridgeMapping, OvnSettings, OvsSettings,
+    OvsTable, Part, Route, RouteRule, RouteRules, Routes, Shared, State,
 };
 
 /// `committed` with the document `wish` over it, its types and names resolved: what it mentions wins, what it makes absent goes.
@@ -23,6 +24,8 @@ pub fn accumulate(committed: &State, wish: &State, plan: &Plan) -> State {
     let interfaces = interfaces(committed, &desired, &removed);
     let routes = routes(committed, &desired, &removed);
     let rules = rules(committed, &desired);
+    let ovs_db = ovs_db(committed, &desired);
+    let ovn = ovn(committed, &desired);
     desired.fill_from(committed);
     // A list of configuration is not replaced but completed.
     State {
@@ -30,6 +33,8 @@ pub fn accumulate(committed: &State, wish: &State, plan: &Plan) -> State {
         routes: routes.map(|config| Routes { running: None, config: Some(config) }),
         route_rules: rules.map(|config| RouteRules { config: Some(config) }),
         dns_resolver: desired.dns_resolver.map(|dns| DnsResolver { running: None, ..dns }),
+        ovs_db,
+        ovn,
         ..desired
     }
 }
@@ -99,6 +104,40 @@ fn rules(committed: &State, desired: &State) -> Option<Vec<RouteRule>> {
         }
     }
     (!all.is_empty()).then_some(all)
+}
+
+/// Key by key. What was deleted or emptied is not mentioned any more: keys that other programs set
+/// later are theirs.
+fn ovs_db(committed: &State, desired: &State) -> Option<OvsSettings> {
+    let Some(wish) = &desired.ovs_db else { return committed.ovs_db.clone() };
+    let purges = plan::ovs::is_purge(wish);
+    let column = |pick: fn(&OvsSettings) -> &Option<OvsTable>| {
+        let known = committed.ovs_db.as_ref().and_then(|known| pick(known).clone());
+        let wish = match pick(wish) {
+            None if !purges => return known,
+            Some(wish) if !wish.0.is_empty() => wish,
+            Some(_) | None => return None,
+        };
+        let mut keys = known.unwrap_or_default().0;
+        keys.extend(wish.0.clone());
+        keys.retain(|_, value| value.is_some());
+        (!keys.is_empty()).then_some(OvsTable(keys))
+    };
+    let [external_ids, other_config] = [column(|all| &all.external_ids), column(|all| &all.other_config)];
+    let mentions_any = external_ids.is_some() || other_config.is_some();
+    mentions_any.then_some(OvsSettings { external_ids, other_config })
+}
+
+fn ovn(committed: &State, desired: &State) -> Option<OvnSettings> {
+    let of = |state: &State| {
+        let mappings = state.ovn.as_ref().and_then(|ovn| ovn.bridge_mappings.clone()).unwrap_or_default();
+        mappings.into_iter().map(|mapping| (mapping.localnet.clone(), mapping))
+    };
+    let mut all: BTreeMap<String, OvnBridgeMapping> = of(committed).collect();
+    all.extend(of(desired));
+    all.retain(|_, mapping| mapping.state != Some(MappingState::Absent));
+    let all: Vec<OvnBridgeMapping> = all.into_values().collect();
+    (!all.is_empty()).then_some(OvnSettings { bridge_mappings: Some(all) })
 }
 
 #[cfg(test)]

@@ -152,7 +152,7 @@ pub fn verify(plan: &Plan, current: &State) -> Report {
     let mut findings = Vec::new();
     let changed = plan.changes.iter().filter_map(|change| match change {
         Change::Interface(change) => Some(change.name.as_str()),
-        Change::Route(_) | Change::Rule(_) | Change::Dns(_) | Change::Hostname(_) => None,
+        _ => None,
     });
     let present = Present::new(current, changed.collect());
     let expected = &plan.expected;

@@ -162,7 +162,7 @@ impl FakeBackend {
         for (i, change) in changes.iter().enumerate() {
             let interface = match change {
                 Change::Interface(change) => Some(change.name.clone()),
-                Change::Route(_) | Change::Rule(_) | Change::Dns(_) | Change::Hostname(_) => None,
+                _ => None,
             };
             progress(Step { n: count(i + 1), of: count(changes.len()), interface, text: "changing".into() });
             self.act(point, |fake| fake.edit(|state| apply(state, change))).await?;

@@ -1,7 +1,15 @@
 //! What each change does to a simulated network. Pure.
 
-use crate::plan::{Action, Change, DnsChange, HostnameChange, InterfaceChange, RouteChange, RuleChange};
-use crate::state::{DnsResolver, Hostname, Interface, RouteRules, Routes, State};
+use std::collections::BTreeMap;
+
+use crate::plan::{
+    Action, Change, DnsChange, HostnameChange, InterfaceChange, OvnChange, OvsDbChange, RouteChange,
+    RuleChange, ValueChange,
+};
+use crate::state::{
+    DnsResolver, Hostname, Interface, OvnBridgeMapping, OvnSettings, OvsSettings, OvsTable, RouteRules,
+    Routes, State,
+};
 
 /// Carries out one change. Doing it twice is as doing it once.
 pub fn apply(state: &mut State, change: &Change) {
@@ -11,6 +19,8 @@ pub fn apply(state: &mut State, change: &Change) {
         Change::Rule(change) => rule(state, change),
         Change::Dns(change) => dns(state, change),
         Change::Hostname(change) => hostname(state, change),
+        Change::OvsDb(change) => ovs_db(state, change),
+        Change::Ovn(change) => ovn(state, change),
     }
 }
 
@@ -76,4 +86,35 @@ fn hostname(state: &mut State, change: &HostnameChange) {
             slot.clone_from(wanted);
         }
     }
+}
+
+fn ovs_db(state: &mut State, change: &OvsDbChange) {
+    let known = state.ovs_db.get_or_insert(OvsSettings { external_ids: None, other_config: None });
+    let set = |column: &mut Option<OvsTable>, changes: &BTreeMap<String, ValueChange>| {
+        let column = &mut column.get_or_insert_default().0;
+        for (key, value) in changes {
+            match &value.after {
+                Some(after) => drop(column.insert(key.clone(), Some(after.clone()))),
+                None => drop(column.remove(key)),
+            }
+        }
+    };
+    set(&mut known.external_ids, &change.external_ids);
+    set(&mut known.other_config, &change.other_config);
+}
+
+/// As it is shown: sorted, and nothing while there are none.
+fn ovn(state: &mut State, change: &OvnChange) {
+    let known = state.ovn.take().and_then(|ovn| ovn.bridge_mappings).unwrap_or_default();
+    let mut mappings: BTreeMap<String, Option<String>> =
+        known.into_iter().map(|mapping| (mapping.localnet, mapping.bridge)).collect();
+    for (localnet, bridge) in &change.bridges {
+        mappings.insert(localnet.clone(), bridge.after.clone());
+    }
+    let shown: Vec<OvnBridgeMapping> = mappings
+        .into_iter()
+        .filter(|(_, bridge)| bridge.is_some())
+        .map(|(localnet, bridge)| OvnBridgeMapping { localnet, state: None, bridge })
+        .collect();
+    state.ovn = (!shown.is_empty()).then_some(OvnSettings { bridge_mappings: Some(shown) });
 }

@@ -1,6 +1,6 @@
 //! What a kernel alone cannot do: refused while planning, with the key. Pure.
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::files::ResolverOwner;
 use super::links::Link;
@@ -87,12 +87,15 @@ pub(super) fn refuse(plan: &Plan, kinds: &Kinds, resolver: &ResolverOwner) -> Ve
                 problems.push(unsupported(Path::root().key("dns-resolver").key("config"), message));
             }
             Change::Route(_) | Change::Rule(_) | Change::Hostname(_) => {}
+            // Below: what is asked for is refused, also where it would change nothing that is seen here.
+            Change::OvsDb(_) | Change::Ovn(_) => {}
         }
     }
-    // A query prints them empty where there is no database: that asks for nothing.
-    let asks_ovs = Asks::Something.applies(&json!(plan.expected.ovs_db));
-    let asks_ovn = Asks::Something.applies(&json!(plan.expected.ovn));
-    for (key, is_asked) in [("ovs-db", asks_ovs), ("ovn", asks_ovn)] {
+    // An empty `ovs-db` empties Open vSwitch's settings; an `ovn` without mappings, as a query prints
+    // it where there are none, asks for nothing.
+    let mappings = plan.expected.ovn.as_ref().and_then(|ovn| ovn.bridge_mappings.as_ref());
+    let asks_ovn = mappings.is_some_and(|mappings| !mappings.is_empty());
+    for (key, is_asked) in [("ovs-db", plan.expected.ovs_db.is_some()), ("ovn", asks_ovn)] {
         if is_asked {
             problems.push(unsupported(Path::root().key(key), "Open vSwitch settings need its database"));
         }
@@ -105,9 +108,14 @@ fn unsupported(path: Path, message: impl Into<String>) -> Problem {
 }
 
 fn interface(plan: &Plan, change: &InterfaceChange, kinds: &Kinds, problems: &mut Vec<Problem>) {
-    let Some(after) = change.after.as_ref().filter(|_| change.action != Action::Remove) else { return };
     let origin = plan.origins.get(&(change.name.clone(), change.kind.clone()));
     let path = origin.cloned().unwrap_or_else(|| Path::root().key("interfaces"));
+    // The kernel deletes no port of Open vSwitch (`internal_dev_setup` gives it no way).
+    if change.kind == InterfaceType::OvsInterface && (change.after.is_none() || change.rebuild) {
+        problems.push(unsupported(path, "only Open vSwitch can remove its interfaces"));
+        return;
+    }
+    let Some(after) = change.after.as_ref().filter(|_| change.action != Action::Remove) else { return };
     let made = (change.action == Action::Add || change.rebuild) && after.is_up();
     if made && let Some(because) = cannot_make(change, kinds) {
         problems.push(unsupported(path.key("type"), because));

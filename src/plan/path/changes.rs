@@ -67,7 +67,12 @@ pub fn reasons(
                     reasons.push(format!("{} {verb}", text::rule(&change.rule)));
                 }
             }
-            Change::Interface(_) | Change::Route(_) | Change::Dns(_) | Change::Hostname(_) => {}
+            Change::Interface(_)
+            | Change::Route(_)
+            | Change::Dns(_)
+            | Change::Hostname(_)
+            | Change::OvsDb(_)
+            | Change::Ovn(_) => {}
         }
     }
     if reasons.is_empty() {

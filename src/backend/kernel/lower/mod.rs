@@ -517,6 +517,8 @@ impl<'a> Lowering<'a> {
                     self.ops.extend(change.config.clone().map(Op::HostnameFile));
                 }
                 Change::Interface(_) | Change::Route(_) | Change::Rule(_) => {}
+                // Refused: they are in no kernel.
+                Change::OvsDb(_) | Change::Ovn(_) => {}
             }
         }
     }
