@@ -4,6 +4,7 @@
 //! | file | story |
 //! | --- | --- |
 //! | `value` | values, settings and profiles as plain data |
+//! | `print` | profiles as text, secrets hidden |
 //! | `error` | what NetworkManager answers when it refuses, and its kind |
 //! | `image` | everything it knows, at one revision |
 //! | `bus` | its calls |
@@ -14,7 +15,9 @@
 //! Facts about NetworkManager come from its D-Bus interface documentation and nm-settings-dbus(5).
 
 pub mod image;
+mod print;
 pub mod settings;
 mod value;
 
+pub use print::is_secret;
 pub use value::{Profile, Setting, Value};

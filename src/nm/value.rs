@@ -48,7 +48,7 @@ pub type Setting = BTreeMap<String, Value>;
 /// The settings of a profile: `a{sa{sv}}`.
 ///
 /// Absent properties have NetworkManager's default.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Profile(pub BTreeMap<String, Setting>);
 

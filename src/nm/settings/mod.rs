@@ -3,7 +3,19 @@
 //! Writing overlays: unknown settings and properties of the profile that is changed travel back
 //! as they came.
 
-use crate::state::{DnsSettings, Interface, Route, RouteRule};
+mod bond;
+mod bridge;
+mod connection;
+mod ethernet;
+mod refuse;
+mod way;
+
+use super::Profile;
+use super::image::Version;
+use crate::state::{
+    BondPort, DnsSettings, Interface, InterfaceState, InterfaceType, LinuxBridgePort, Node, Part, Path,
+    Reader, Route, RouteRule,
+};
 
 /// What a profile shall say. What is None or not mentioned stays as the profile has it.
 #[derive(Clone, Copy, Debug)]
@@ -24,3 +36,114 @@ pub struct Wish<'a> {
     /// There is no profile to change: `profile` is empty.
     pub is_new: bool,
 }
+
+/// `connection.type` of the profile of a port of an Open vSwitch bridge.
+const OVS_PORT: &str = "ovs-port";
+
+/// Writes the wish over a profile, or into an empty one; its UUID is the caller's to set.
+pub fn write(profile: &mut Profile, wish: &Wish<'_>, version: &Version) {
+    drop_twins(profile);
+    connection::write(profile, wish);
+    controller(profile, wish);
+    ethernet::write(profile, wish);
+    match wish.interface.kind() {
+        InterfaceType::Bond => bond::write(profile, wish),
+        InterfaceType::LinuxBridge => bridge::write(profile, wish),
+        _ => {}
+    }
+    let _ = version;
+}
+
+/// What a profile says, as an interface that mentions nothing else. Its name is empty where the
+/// profile does not say one; its controller is what `connection.master` has, and ports stand in
+/// their own profiles ([`read_port`]).
+pub fn read(profile: &Profile) -> Interface {
+    let mut interface =
+        Interface::new(connection::name_of(profile), connection::kind_of(profile), InterfaceState::Up);
+    interface.state = None;
+    connection::read(profile, &mut interface);
+    ethernet::read(profile, &mut interface);
+    match interface.kind() {
+        InterfaceType::Bond => interface.bond = bond::read(profile).map(Box::new),
+        InterfaceType::LinuxBridge => interface.bridge = bridge::read(profile).map(Box::new),
+        _ => {}
+    }
+    interface
+}
+
+/// What the profile of a port says for the list of its controller.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Port {
+    Bond(BondPort),
+    LinuxBridge(LinuxBridgePort),
+}
+
+/// What a profile says of the interface `name` as a port; None if it has no options of one.
+pub fn read_port(profile: &Profile, name: &str) -> Option<Port> {
+    let bond = bond::read_port(profile, name).map(Port::Bond);
+    bond.or_else(|| bridge::read_port(profile, name).map(Port::LinuxBridge))
+}
+
+/// What this NetworkManager cannot do of an interface: the key, relative to the interface, and why.
+pub fn refusals(interface: &Interface, version: &Version) -> Vec<(Path, String)> {
+    refuse::refusals(interface, version)
+}
+
+/// Takes out what newer properties say, too. Old ones would win over them, and be wrong as soon
+/// as those change (nm-settings-dbus(5): `addresses`, `routes`, `dns` and the names of links).
+pub fn drop_twins(profile: &mut Profile) {
+    for family in ["ipv4", "ipv6"] {
+        if let Some(ip) = profile.0.get_mut(family) {
+            for (old, new) in [("addresses", "address-data"), ("routes", "route-data"), ("dns", "dns-data")] {
+                if ip.contains_key(new) {
+                    ip.remove(old);
+                }
+            }
+        }
+    }
+    for link in ["bridge", "vlan", "bond"] {
+        profile.unset(link, "interface-name");
+    }
+}
+
+/// Attaches to the controller, or detaches from it, with the options that ports have there.
+fn controller(profile: &mut Profile, wish: &Wish<'_>) {
+    let source = if wish.is_new { wish.interface } else { wish.said };
+    if let Some(name) = &source.controller {
+        match wish.controller.map(Interface::kind) {
+            _ if name.is_empty() => connection::detach(profile),
+            Some(InterfaceType::Bond) => connection::attach(profile, name, "bond"),
+            Some(InterfaceType::LinuxBridge) => connection::attach(profile, name, "bridge"),
+            Some(InterfaceType::Vrf) => connection::attach(profile, name, "vrf"),
+            // Its ports know nothing of it.
+            Some(InterfaceType::Hsr) => connection::detach(profile),
+            _ => {}
+        }
+    }
+    let of =
+        wish.controller.filter(|controller| wish.interface.controller.as_ref() == Some(&controller.name));
+    let bond = of.and_then(|controller| controller.bond.as_deref());
+    let bridge = of.and_then(|controller| controller.bridge.as_deref()?.linux());
+    if let Some(bond) = bond {
+        bond::write_port(profile, &wish.interface.name, bond);
+    }
+    if let Some(bridge) = bridge {
+        bridge::write_port(profile, &wish.interface.name, bridge);
+    }
+    if source.controller.is_some() {
+        for (setting, is_kept) in [("bond-port", bond.is_some()), ("bridge-port", bridge.is_some())] {
+            if !is_kept {
+                profile.0.remove(setting);
+            }
+        }
+    }
+}
+
+/// A section that mentions nothing.
+fn nothing<T: Part>() -> T {
+    let empty = Node::from_json(&serde_json::json!({}));
+    T::read(&empty, &mut Reader::new()).expect("it is a section without mandatory keys")
+}
+
+#[cfg(test)]
+mod tests;
