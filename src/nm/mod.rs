@@ -6,18 +6,25 @@
 //! | `value` | values, settings and profiles as plain data |
 //! | `print` | profiles as text, secrets hidden |
 //! | `error` | what NetworkManager answers when it refuses, and its kind |
+//! | `wire` | values and profiles on D-Bus |
 //! | `image` | everything it knows, at one revision |
-//! | `bus` | its calls |
+//! | `call` | what can be asked of it, and what it answers |
+//! | `bus` | the client: calls in order, answers in any |
 //! | `keeper` | keeps the image live from its signals |
 //! | `settings/` | profile ⇄ document, one file for each group of settings, both directions; pure |
 //! | `show` | the image laid over the kernel's state; pure |
 //!
 //! Facts about NetworkManager come from its D-Bus interface documentation and nm-settings-dbus(5).
 
+mod call;
+mod error;
 pub mod image;
 mod print;
 pub mod settings;
 mod value;
+mod wire;
 
+pub use call::{Answer, Call, Persist};
+pub use error::Error;
 pub use print::is_secret;
 pub use value::{Profile, Setting, Value};

@@ -38,7 +38,7 @@ pub enum Value {
     Dict(Setting),
     /// `aa{sv}`
     Dicts(Vec<Setting>),
-    /// Any other type: its signature, and its encoding (D-Bus, little endian).
+    /// Any other type: its signature, and its encoding as a variant (D-Bus, little endian).
     Other { signature: String, bytes: Vec<u8> },
 }
 
