@@ -6,9 +6,17 @@
 mod bond;
 mod bridge;
 mod connection;
+mod dns;
 mod ethernet;
+mod ip;
 mod refuse;
+mod routes;
+mod rules;
 mod way;
+
+pub use dns::dns_of;
+pub use routes::routes_of;
+pub use rules::rules_of;
 
 use super::Profile;
 use super::image::Version;
@@ -51,7 +59,7 @@ pub fn write(profile: &mut Profile, wish: &Wish<'_>, version: &Version) {
         InterfaceType::LinuxBridge => bridge::write(profile, wish),
         _ => {}
     }
-    let _ = version;
+    ip::write(profile, wish, version);
 }
 
 /// What a profile says, as an interface that mentions nothing else. Its name is empty where the
@@ -63,6 +71,8 @@ pub fn read(profile: &Profile) -> Interface {
     interface.state = None;
     connection::read(profile, &mut interface);
     ethernet::read(profile, &mut interface);
+    let (ipv4, ipv6) = ip::read(profile);
+    (interface.ipv4, interface.ipv6) = (ipv4.map(Box::new), ipv6.map(Box::new));
     match interface.kind() {
         InterfaceType::Bond => interface.bond = bond::read(profile).map(Box::new),
         InterfaceType::LinuxBridge => interface.bridge = bridge::read(profile).map(Box::new),
@@ -86,19 +96,17 @@ pub fn read_port(profile: &Profile, name: &str) -> Option<Port> {
 
 /// What this NetworkManager cannot do of an interface: the key, relative to the interface, and why.
 pub fn refusals(interface: &Interface, version: &Version) -> Vec<(Path, String)> {
-    refuse::refusals(interface, version)
+    let mut refusals = refuse::refusals(interface, version);
+    refusals.extend(ip::refusals(interface));
+    refusals
 }
 
 /// Takes out what newer properties say, too. Old ones would win over them, and be wrong as soon
 /// as those change (nm-settings-dbus(5): `addresses`, `routes`, `dns` and the names of links).
 pub fn drop_twins(profile: &mut Profile) {
     for family in ["ipv4", "ipv6"] {
-        if let Some(ip) = profile.0.get_mut(family) {
-            for (old, new) in [("addresses", "address-data"), ("routes", "route-data"), ("dns", "dns-data")] {
-                if ip.contains_key(new) {
-                    ip.remove(old);
-                }
-            }
+        for old in ["addresses", "address-labels", "routes", "dns"] {
+            profile.unset(family, old);
         }
     }
     for link in ["bridge", "vlan", "bond"] {

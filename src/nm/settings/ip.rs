@@ -1,0 +1,892 @@
+//! `ipv4` and `ipv6`: methods, addresses, what is taken from DHCP and router advertisements.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::{Wish, dns, routes, rules};
+use crate::nm::image::Version;
+use crate::nm::{Profile, Setting, Value};
+use crate::state::{AddrGenMode, Address, DhcpClientId, DhcpDuid, Interface, InterfaceType, Ip, Path};
+
+/// The name of the setting.
+pub(super) fn setting(is_v6: bool) -> &'static str {
+    if is_v6 { "ipv6" } else { "ipv4" }
+}
+
+/// Bit of [`Version::bits`]: `ipv4.forwarding` is known.
+const HAS_FORWARDING: u32 = 1 << 1;
+
+/// Never give up: `dhcp-timeout` and `ra-timeout`.
+const INFINITE: i32 = i32::MAX;
+
+/// What an IP stack that is off may not have, or no longer needs.
+const NOT_WHEN_OFF: [&str; 10] = [
+    "address-data",
+    "gateway",
+    "route-data",
+    "dns-data",
+    "dns-search",
+    "dns-options",
+    "dns-priority",
+    "link-local",
+    "may-fail",
+    "token",
+];
+
+/// What only automatic addressing has.
+const ONLY_WHEN_AUTO: [&str; 14] = [
+    "ignore-auto-dns",
+    "ignore-auto-routes",
+    "never-default",
+    "route-table",
+    "dhcp-client-id",
+    "dhcp-duid",
+    "dhcp-iaid",
+    "dhcp-timeout",
+    "ra-timeout",
+    "dhcp-send-hostname",
+    "dhcp-send-hostname-v2",
+    "dhcp-hostname",
+    "dhcp-fqdn",
+    "dhcp-hostname-flags",
+];
+
+/// Where addresses come from: a change of this is a change of the whole stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Off,
+    Static,
+    Auto,
+    /// The kernel decides: `ignore`, and `auto` on the loopback.
+    Kernel,
+}
+
+impl Source {
+    fn of(profile: &Profile, is_v6: bool) -> Option<Self> {
+        Some(match profile.text(setting(is_v6), "method")? {
+            "disabled" => Self::Off,
+            "auto" if profile.kind() == Some("loopback") => Self::Kernel,
+            "auto" | "dhcp" => Self::Auto,
+            "ignore" => Self::Kernel,
+            _ => Self::Static, // manual, link-local, shared
+        })
+    }
+}
+
+/// Writes both stacks, with routes, rules and name servers, on which methods depend.
+pub(super) fn write(profile: &mut Profile, wish: &Wish<'_>, version: &Version) {
+    let controller = wish.controller.map(Interface::kind);
+    for is_v6 in [false, true] {
+        if controller == Some(&InterfaceType::Hsr) {
+            // No port as NetworkManager sees it, so it would start DHCP there.
+            switch_off(profile, is_v6, "disabled");
+        } else if is_bare_port(wish) {
+            profile.0.remove(setting(is_v6));
+        } else if *wish.interface.kind() == InterfaceType::Ipsec {
+            write_tunnel(profile, wish, is_v6);
+        } else {
+            Writer { wish, version, is_v6, name: setting(is_v6) }.write(profile);
+        }
+    }
+}
+
+/// Whether it is a port that holds no IP: every port but those of a VRF and the internal ports of
+/// Open vSwitch. The settings of such a port are dropped by NetworkManager itself.
+fn is_bare_port(wish: &Wish<'_>) -> bool {
+    let interface = wish.interface;
+    let named = interface.controller.as_deref().is_some_and(|name| !name.is_empty());
+    match (interface.kind(), wish.controller.map(Interface::kind)) {
+        (InterfaceType::OvsInterface, _) | (_, Some(InterfaceType::Vrf)) => false,
+        (_, Some(_)) => true,
+        (_, None) => {
+            named && ![false, true].iter().any(|v6| family(interface, *v6).is_some_and(Ip::is_enabled))
+        }
+    }
+}
+
+fn family(interface: &Interface, is_v6: bool) -> Option<&Ip> {
+    if is_v6 { interface.ipv6.as_deref() } else { interface.ipv4.as_deref() }
+}
+
+fn switch_off(profile: &mut Profile, is_v6: bool, method: &str) {
+    let name = setting(is_v6);
+    NOT_WHEN_OFF.iter().chain(&ONLY_WHEN_AUTO).for_each(|key| profile.unset(name, key));
+    profile.set(name, "method", method);
+}
+
+/// A tunnel of IPsec takes what its other end gives, or nothing (semantics K15).
+fn write_tunnel(profile: &mut Profile, wish: &Wish<'_>, is_v6: bool) {
+    let Some(ip) = family(if wish.is_new { wish.interface } else { wish.said }, is_v6) else {
+        return;
+    };
+    match ip.is_enabled() && ip.dhcp != Some(false) {
+        true => profile.set(setting(is_v6), "method", "auto"),
+        false => switch_off(profile, is_v6, "disabled"),
+    }
+}
+
+/// Writes one stack.
+struct Writer<'a> {
+    wish: &'a Wish<'a>,
+    version: &'a Version,
+    is_v6: bool,
+    name: &'static str,
+}
+
+impl Writer<'_> {
+    fn write(&self, profile: &mut Profile) {
+        let said = family(self.wish.said, self.is_v6);
+        let is_new = self.wish.is_new || profile.get(self.name, "method").is_none();
+        if let Some(routes) = self.wish.routes {
+            routes::write(profile, routes, self.is_v6);
+        }
+        if let Some(rules) = self.wish.rules {
+            rules::write(profile, rules, self.is_v6);
+        }
+        if is_new || said.is_some() || self.wish.routes.is_some() {
+            self.write_stack(profile, said, is_new);
+        }
+        if let Some(settings) = self.wish.dns {
+            dns::write(profile, settings, self.is_v6);
+        }
+    }
+
+    fn write_stack(&self, profile: &mut Profile, said: Option<&Ip>, is_new: bool) {
+        let off = Ip::new(false);
+        let nothing = Ip::empty();
+        let whole = family(self.wish.interface, self.is_v6).unwrap_or(&off);
+        let was = Source::of(profile, self.is_v6).filter(|_| !is_new);
+        let source = self.source(whole);
+        let changes = was != Some(source);
+        // Where addresses come from somewhere else than before, nothing old holds.
+        let asked = if changes { whole } else { said.unwrap_or(&nothing) };
+
+        if changes || asked.address.is_some() {
+            self.write_addresses(profile, whole);
+        }
+        if changes && source == Source::Auto && self.wish.routes.is_none() {
+            profile.unset(self.name, "route-data");
+            profile.unset(self.name, "gateway");
+        }
+        let method = self.method(profile, whole, source);
+        match method {
+            "disabled" => switch_off(profile, self.is_v6, method),
+            _ => profile.set(self.name, "method", method),
+        }
+        if profile.get(self.name, "address-data").is_none() {
+            profile.unset(self.name, "gateway"); // refused without an address
+        }
+        if method != "disabled" {
+            self.write_metric(profile, asked, changes);
+            if source == Source::Auto {
+                self.write_auto(profile, asked, changes);
+            } else if changes {
+                ONLY_WHEN_AUTO.iter().for_each(|key| profile.unset(self.name, key));
+            }
+            if self.is_v6 {
+                let own = said.unwrap_or(&nothing);
+                self.write_addr_gen(profile, own, whole, is_new);
+            }
+        }
+        let forwarding = said.and_then(|said| said.forwarding).filter(|_| !self.is_v6);
+        if let Some(on) = forwarding.filter(|_| self.version.bits & HAS_FORWARDING != 0) {
+            profile.set(self.name, "forwarding", Value::I32(on.into()));
+        }
+    }
+
+    fn is_loopback(&self) -> bool {
+        *self.wish.interface.kind() == InterfaceType::Loopback
+    }
+
+    fn source(&self, whole: &Ip) -> Source {
+        match (whole.is_enabled(), whole.is_auto()) {
+            (true, false) if self.is_loopback() && !whole.addresses().iter().any(is_ours) => Source::Kernel,
+            (true, true) => Source::Auto,
+            (true, false) => Source::Static,
+            // The loopback cannot be without.
+            (false, _) if self.is_loopback() => Source::Kernel,
+            (false, _) => Source::Off,
+        }
+    }
+
+    fn method(&self, profile: &Profile, whole: &Ip, source: Source) -> &'static str {
+        let count = |key| profile.get(self.name, key).and_then(Value::as_dicts).map_or(0, <[_]>::len);
+        let present = profile.text(self.name, "method").unwrap_or_default();
+        match source {
+            Source::Off => "disabled",
+            Source::Kernel if present == "ignore" => "ignore",
+            Source::Kernel => "auto",
+            Source::Auto if self.is_v6 && whole.dhcp == Some(true) && whole.autoconf != Some(true) => "dhcp",
+            Source::Auto => "auto",
+            // A document cannot ask for it, and it is no less than what it asks for.
+            Source::Static if present == "shared" && (self.is_v6 || count("address-data") <= 1) => "shared",
+            Source::Static if count("address-data") > 0 => "manual",
+            Source::Static if count("route-data") > 0 && self.version.at_least(1, 46) => "manual",
+            Source::Static if self.is_v6 || present == "link-local" => "link-local",
+            // There is no IPv4 without an address (semantics M32).
+            Source::Static => "disabled",
+        }
+    }
+
+    /// Entries of addresses that stay keep what else they have. A configured IPv6 link-local
+    /// address, which a document cannot mention, stays, too.
+    fn write_addresses(&self, profile: &mut Profile, whole: &Ip) {
+        let entries = profile.get(self.name, "address-data").and_then(Value::as_dicts).unwrap_or_default();
+        let is_link_local = profile.text(self.name, "method") == Some("link-local");
+        let ours = |address: &&Address| match address.ip {
+            IpAddr::V4(ip) if is_link_local => !ip.is_link_local() && is_ours(address),
+            _ => is_ours(address),
+        };
+        let mut list: Vec<Setting> = Vec::new();
+        for wanted in whole.addresses().iter().filter(ours) {
+            let same = |entry: &&Setting| {
+                address(entry)
+                    .is_some_and(|own| (own.ip, own.prefix_length) == (wanted.ip, wanted.prefix_length))
+            };
+            list.push(entries.iter().find(same).cloned().unwrap_or_else(|| address_entry(wanted)));
+        }
+        let unmentionable = |entry: &&Setting| address(entry).is_some_and(|own| own.is_v6_link_local());
+        list.extend(entries.iter().filter(unmentionable).cloned());
+        profile.put(self.name, "address-data", Some(list).filter(|list| !list.is_empty()));
+    }
+
+    /// One property for both metrics (semantics M31).
+    fn write_metric(&self, profile: &mut Profile, asked: &Ip, changes: bool) {
+        let prefix = asked.prefix_route_metric.filter(|_| !self.is_v6);
+        let metrics = [asked.auto_route_metric, prefix];
+        if changes || metrics.iter().any(Option::is_some) {
+            let metric = metrics.into_iter().flatten().find(|metric| *metric >= 0);
+            profile.put(self.name, "route-metric", metric);
+        }
+    }
+
+    fn write_auto(&self, profile: &mut Profile, asked: &Ip, changes: bool) {
+        let name = self.name;
+        let negated = [
+            ("ignore-auto-dns", asked.auto_dns),
+            ("never-default", asked.auto_gateway),
+            ("ignore-auto-routes", asked.auto_routes),
+        ];
+        for (key, wanted) in negated {
+            if changes || wanted.is_some() {
+                profile.put(name, key, wanted.filter(|on| !on).map(|_| true));
+            }
+        }
+        if changes || asked.auto_route_table_id.is_some() {
+            let table = asked.auto_route_table_id.filter(|table| *table != 0);
+            profile.put(name, "route-table", table);
+        }
+        self.write_client(profile, asked, changes);
+        if changes || asked.dhcp_send_hostname.is_some() || asked.dhcp_custom_hostname.is_some() {
+            self.write_hostname(profile, asked, changes);
+        }
+        if self.is_v6 && (changes || asked.token.is_some()) {
+            let token = asked.token.as_deref().filter(|token| !matches!(*token, "" | "::"));
+            profile.put(name, "token", token);
+        }
+    }
+
+    /// Who asks, and for how long (semantics M33). An interface that has been asking keeps its name.
+    fn write_client(&self, profile: &mut Profile, asked: &Ip, changes: bool) {
+        let (key, default) = if self.is_v6 { ("dhcp-duid", "ll") } else { ("dhcp-client-id", "mac") };
+        let wanted = match self.is_v6 {
+            true => asked.dhcp_duid.as_ref().map(|duid| duid.word().to_owned()),
+            false => asked.dhcp_client_id.as_ref().map(client_id),
+        };
+        let mut default_to = |key, value: Value| {
+            if changes && profile.get(self.name, key).is_none() {
+                profile.set(self.name, key, value);
+            }
+        };
+        default_to(key, default.into());
+        default_to("dhcp-timeout", Value::I32(INFINITE));
+        if self.is_v6 {
+            default_to("dhcp-iaid", "mac".into());
+            default_to("ra-timeout", Value::I32(INFINITE));
+        }
+        if let Some(wanted) = wanted {
+            profile.set(self.name, key, wanted);
+        }
+    }
+
+    /// Never both a short and a full name (semantics M29).
+    fn write_hostname(&self, profile: &mut Profile, asked: &Ip, changes: bool) {
+        let name = self.name;
+        if changes || asked.dhcp_send_hostname.is_some() {
+            profile.put(name, "dhcp-send-hostname", asked.dhcp_send_hostname.filter(|on| !on));
+            profile.unset(name, "dhcp-send-hostname-v2"); // it would win
+        }
+        let is_silent = asked.dhcp_send_hostname == Some(false);
+        if changes || asked.dhcp_custom_hostname.is_some() || is_silent {
+            let custom = asked.dhcp_custom_hostname.as_deref().filter(|own| !own.is_empty() && !is_silent);
+            let is_full = !self.is_v6 && custom.is_some_and(|own| own.contains('.'));
+            profile.put(name, "dhcp-hostname", custom.filter(|_| !is_full));
+            if !self.is_v6 {
+                profile.put(name, "dhcp-fqdn", custom.filter(|_| is_full));
+                if !is_full {
+                    profile.unset(name, "dhcp-hostname-flags"); // they say how a full name is sent
+                }
+            }
+        }
+    }
+
+    /// A token needs addresses made of it (semantics M35).
+    fn write_addr_gen(&self, profile: &mut Profile, said: &Ip, whole: &Ip, is_new: bool) {
+        let known = |mode: &&AddrGenMode| !matches!(mode, AddrGenMode::Other(_));
+        let present = whole.addr_gen_mode.as_ref().filter(known).filter(|_| is_new);
+        let fallback = AddrGenMode::Eui64;
+        let has_token = profile.get(self.name, "token").is_some();
+        let needed = (is_new || has_token).then_some(&fallback);
+        let mode = said.addr_gen_mode.as_ref().or(present.filter(|_| !has_token)).or(needed);
+        if let Some(mode) = mode {
+            profile.set(self.name, "addr-gen-mode", Value::I32(addr_gen_number(mode)));
+        }
+    }
+}
+
+/// Whether an address belongs into a profile: not leased, not the kernel's, no other program's
+/// (semantics M27).
+fn is_ours(address: &Address) -> bool {
+    !address.is_dynamic() && !address.is_foreign() && !address.is_v6_link_local()
+}
+
+fn address_entry(address: &Address) -> Setting {
+    Setting::from([
+        ("address".to_owned(), address.ip.to_string().into()),
+        ("prefix".to_owned(), u32::from(address.prefix_length).into()),
+    ])
+}
+
+fn address(entry: &Setting) -> Option<Address> {
+    let ip = entry.get("address")?.as_text()?.parse().ok()?;
+    Some(Address::new(ip, u8::try_from(entry.get("prefix")?.as_number()?).ok()?))
+}
+
+fn client_id(id: &DhcpClientId) -> String {
+    match id {
+        DhcpClientId::LinkLayer => "mac".to_owned(),
+        DhcpClientId::IaidDuid => "duid".to_owned(),
+        DhcpClientId::Other(text) => text.clone(),
+    }
+}
+
+fn addr_gen_number(mode: &AddrGenMode) -> i32 {
+    match mode {
+        AddrGenMode::Eui64 => 0,
+        AddrGenMode::StablePrivacy => 1,
+        AddrGenMode::Other(text) => text.parse().unwrap_or(0),
+    }
+}
+
+/// What NetworkManager cannot do of what is asked: path below the interface, and why.
+pub(super) fn refusals(said: &Interface) -> Vec<(Path, String)> {
+    let Some(ip) = family(said, true) else { return Vec::new() };
+    let mut refusals = Vec::new();
+    let mut refuse = |key: &str, text: &str| {
+        refusals.push((Path::root().key("ipv6").key(key), text.to_owned()));
+    };
+    if ip.autoconf == Some(true) && ip.dhcp == Some(false) {
+        refuse("dhcp", "NetworkManager has no autoconf without DHCPv6");
+    }
+    if let Some(DhcpDuid::Enterprise | DhcpDuid::Uuid) = ip.dhcp_duid {
+        refuse("dhcp-duid", "NetworkManager makes no such identifier; `stable-uuid` is its nearest");
+    }
+    let has_token = ip.token.as_deref().is_some_and(|token| !matches!(token, "" | "::"));
+    if has_token && ip.addr_gen_mode.as_ref().is_some_and(|mode| addr_gen_number(mode) != 0) {
+        refuse("token", "a token needs `addr-gen-mode: eui64`");
+    }
+    refusals
+}
+
+/// What a profile says of both stacks; None where it says nothing (a port).
+pub(super) fn read(profile: &Profile) -> (Option<Ip>, Option<Ip>) {
+    let family = |is_v6| profile.has(setting(is_v6)).then(|| read_family(profile, is_v6));
+    (family(false), family(true))
+}
+
+fn read_family(profile: &Profile, is_v6: bool) -> Ip {
+    let name = setting(is_v6);
+    let flag = |key: &str| profile.get(name, key).and_then(Value::as_bool);
+    let number = |key: &str| profile.get(name, key).and_then(Value::as_number);
+    let source = Source::of(profile, is_v6).unwrap_or(Source::Kernel);
+    let metric = number("route-metric").and_then(|metric| i64::try_from(metric).ok()).unwrap_or(-1);
+    let entries = profile.get(name, "address-data").and_then(Value::as_dicts).unwrap_or_default();
+    let addresses: Vec<Address> = entries.iter().filter_map(address).collect();
+    let mut ip = Ip {
+        auto_route_metric: Some(metric),
+        prefix_route_metric: Some(metric).filter(|_| !is_v6),
+        forwarding: number("forwarding").filter(|_| !is_v6).and_then(|number| match number {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }),
+        ..Ip::empty()
+    };
+    match source {
+        Source::Off => ip.enabled = Some(false),
+        Source::Kernel if profile.kind() == Some("loopback") => {
+            ip.dhcp = Some(false);
+            ip.autoconf = is_v6.then_some(false);
+        }
+        Source::Kernel => {}
+        Source::Static => {
+            ip.enabled = Some(true);
+            ip.dhcp = Some(false);
+            ip.autoconf = is_v6.then_some(false);
+            ip.address = Some(addresses);
+        }
+        Source::Auto => {
+            ip.enabled = Some(true);
+            ip.dhcp = Some(true);
+            ip.autoconf = is_v6.then_some(profile.text(name, "method") == Some("auto"));
+            ip.address = Some(addresses);
+            ip.auto_dns = Some(flag("ignore-auto-dns") != Some(true));
+            ip.auto_gateway = Some(flag("never-default") != Some(true));
+            ip.auto_routes = Some(flag("ignore-auto-routes") != Some(true));
+            ip.auto_route_table_id =
+                Some(number("route-table").and_then(|table| u32::try_from(table).ok()).unwrap_or(0));
+            read_client(profile, is_v6, &mut ip);
+        }
+    }
+    if is_v6 && matches!(source, Source::Static | Source::Auto) {
+        ip.addr_gen_mode = Some(match number("addr-gen-mode") {
+            None | Some(1 | 3) => AddrGenMode::StablePrivacy,
+            Some(0 | 2) => AddrGenMode::Eui64,
+            Some(other) => AddrGenMode::Other(other.to_string()),
+        });
+        let token = profile.text(name, "token").filter(|token| !token.is_empty());
+        ip.token = token.map(|token| token.parse::<Ipv6Addr>().map_or(token.to_owned(), |ip| ip.to_string()));
+    }
+    ip
+}
+
+/// How DHCP asks (semantics S65).
+fn read_client(profile: &Profile, is_v6: bool, ip: &mut Ip) {
+    let name = setting(is_v6);
+    let newer = profile.get(name, "dhcp-send-hostname-v2").and_then(Value::as_number);
+    let older = profile.get(name, "dhcp-send-hostname").and_then(Value::as_bool);
+    let sends = match newer {
+        Some(on @ (0 | 1)) => on == 1,
+        _ => older.unwrap_or(true),
+    };
+    ip.dhcp_send_hostname = Some(sends);
+    let full = profile.text(name, "dhcp-fqdn").filter(|_| !is_v6);
+    let custom = full.or(profile.text(name, "dhcp-hostname")).filter(|name| !name.is_empty());
+    ip.dhcp_custom_hostname = custom.filter(|_| sends || is_v6).map(str::to_owned);
+    if is_v6 {
+        ip.dhcp_duid = profile.text(name, "dhcp-duid").filter(|own| !own.is_empty()).map(DhcpDuid::from_word);
+    } else {
+        ip.dhcp_client_id = match profile.text(name, "dhcp-client-id") {
+            None | Some("") => None,
+            Some("mac") => Some(DhcpClientId::LinkLayer),
+            Some("duid") => Some(DhcpClientId::IaidDuid),
+            Some(text) => Some(DhcpClientId::Other(text.to_owned())),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{Node, Part, Reader};
+    use proptest::prelude::*;
+    use serde_json::{Value as Json, json};
+
+    fn interface(mut json: Json) -> Interface {
+        let object = json.as_object_mut().expect("an object");
+        object.entry("name").or_insert(json!("eth1"));
+        object.entry("type").or_insert(json!("ethernet"));
+        let mut reader = Reader::new();
+        let interface = Interface::read(&Node::from_json(&json), &mut reader);
+        let (problems, _) = reader.finish();
+        assert!(problems.is_empty(), "{problems:?}");
+        interface.expect("an interface")
+    }
+
+    fn wish<'a>(interface: &'a Interface, said: &'a Interface) -> Wish<'a> {
+        Wish { interface, said, controller: None, routes: None, rules: None, dns: None, is_new: false }
+    }
+
+    fn version(minor: u16) -> Version {
+        Version { major: 1, minor, ..Version::default() }
+    }
+
+    /// A new profile of an interface that is as asked.
+    fn new_profile(json: Json) -> Profile {
+        let own = interface(json);
+        let mut profile = Profile::default();
+        write(&mut profile, &Wish { is_new: true, ..wish(&own, &own) }, &version(52));
+        profile
+    }
+
+    /// A profile with these settings, changed by what is said.
+    fn changed(settings: &[(&str, &str, Value)], said: Json) -> Profile {
+        let mut profile = profile(settings);
+        let said = interface(said);
+        write(&mut profile, &wish(&said, &said), &version(52));
+        profile
+    }
+
+    fn profile(settings: &[(&str, &str, Value)]) -> Profile {
+        let mut profile = Profile::default();
+        // Both stacks or, for a port, none: so NetworkManager gives them.
+        if settings.iter().any(|(setting, ..)| setting.starts_with("ip")) {
+            [false, true].iter().for_each(|v6| profile.set(setting(*v6), "method", "disabled"));
+        }
+        settings.iter().for_each(|(setting, key, value)| profile.set(setting, key, value.clone()));
+        profile
+    }
+
+    fn methods(profile: &Profile) -> (Option<&str>, Option<&str>) {
+        (profile.text("ipv4", "method"), profile.text("ipv6", "method"))
+    }
+
+    fn entry(address: &str, prefix: u32) -> Setting {
+        Setting::from([("address".to_owned(), address.into()), ("prefix".to_owned(), prefix.into())])
+    }
+
+    #[test]
+    fn methods_of_new_profiles() {
+        let cases = [
+            (json!({}), ("disabled", "disabled")),
+            (json!({"ipv4": {"enabled": false}, "ipv6": {"enabled": false}}), ("disabled", "disabled")),
+            (
+                json!({"ipv4": {"enabled": true, "dhcp": true}, "ipv6": {"enabled": true, "dhcp": true, "autoconf": true}}),
+                ("auto", "auto"),
+            ),
+            (json!({"ipv6": {"enabled": true, "dhcp": true, "autoconf": false}}), ("disabled", "dhcp")),
+            // From the kernel, which knows nothing of DHCP: NetworkManager has no other way.
+            (json!({"ipv6": {"enabled": true, "autoconf": true}}), ("disabled", "auto")),
+            (
+                json!({"ipv4": {"enabled": true, "address": [{"ip": "192.0.2.1", "prefix-length": 24}]},
+                    "ipv6": {"enabled": true, "address": [{"ip": "2001:db8::1", "prefix-length": 64}]}}),
+                ("manual", "manual"),
+            ),
+            // Enabled but empty (M32).
+            (json!({"ipv4": {"enabled": true}, "ipv6": {"enabled": true}}), ("disabled", "link-local")),
+            // Leased, foreign and link-local addresses are not written (M27).
+            (
+                json!({"ipv4": {"enabled": true, "address": [{"ip": "192.0.2.9", "prefix-length": 24, "protocol": 17}]},
+                    "ipv6": {"enabled": true, "address": [{"ip": "fe80::1", "prefix-length": 64}]}}),
+                ("disabled", "link-local"),
+            ),
+            (
+                json!({"type": "loopback", "name": "lo", "ipv4": {"enabled": true}, "ipv6": {"enabled": false}}),
+                ("auto", "auto"),
+            ),
+            (
+                json!({"type": "loopback", "name": "lo",
+                    "ipv4": {"enabled": true, "address": [{"ip": "127.0.0.1", "prefix-length": 8}]}}),
+                ("manual", "auto"),
+            ),
+        ];
+        for (json, (v4, v6)) in cases {
+            let profile = new_profile(json.clone());
+            assert_eq!(methods(&profile), (Some(v4), Some(v6)), "{json}");
+        }
+    }
+
+    #[test]
+    fn routes_without_an_address_need_1_46() {
+        let own = interface(json!({"ipv4": {"enabled": true}}));
+        let route: crate::state::Route = {
+            let json = json!({"destination": "198.51.100.0/24", "next-hop-interface": "eth1"});
+            Part::read(&Node::from_json(&json), &mut Reader::new()).expect("a route")
+        };
+        for (minor, method) in [(42, "disabled"), (46, "manual")] {
+            let mut profile = Profile::default();
+            let wish = Wish { is_new: true, routes: Some(std::slice::from_ref(&route)), ..wish(&own, &own) };
+            write(&mut profile, &wish, &version(minor));
+            assert_eq!(profile.text("ipv4", "method"), Some(method));
+            assert_eq!(profile.get("ipv4", "route-data").is_some(), method == "manual");
+        }
+    }
+
+    #[test]
+    fn ports_hold_no_ip_except_those_of_a_vrf() {
+        let own = interface(json!({"controller": "c", "ipv4": {"enabled": true, "dhcp": true}}));
+        let given = [("ipv4", "method", Value::from("auto")), ("ipv6", "method", Value::from("auto"))];
+        let with = |kind: &str| {
+            let controller = interface(json!({"name": "c", "type": kind}));
+            let mut profile = profile(&given);
+            write(&mut profile, &Wish { controller: Some(&controller), ..wish(&own, &own) }, &version(52));
+            profile
+        };
+        assert_eq!(methods(&with("bond")), (None, None));
+        assert_eq!(methods(&with("linux-bridge")), (None, None));
+        assert_eq!(methods(&with("vrf")), (Some("auto"), Some("auto")));
+        // M36: to NetworkManager it is no port.
+        assert_eq!(methods(&with("hsr")), (Some("disabled"), Some("disabled")));
+    }
+
+    #[test]
+    fn a_former_port_is_written_whole() {
+        let own = interface(json!({"controller": "", "ipv4": {"enabled": false}, "ipv6": {"enabled": true}}));
+        let said = interface(json!({"controller": ""}));
+        let mut profile = profile(&[("connection", "id", "eth1".into())]);
+        write(&mut profile, &wish(&own, &said), &version(52));
+        assert_eq!(methods(&profile), (Some("disabled"), Some("link-local")));
+    }
+
+    #[test]
+    fn what_is_not_mentioned_stays() {
+        let given = [
+            ("ipv4", "method", Value::from("shared")),
+            ("ipv4", "dad-timeout", Value::I32(5)),
+            ("ipv6", "method", "ignore".into()),
+            ("ipv6", "ip6-privacy", Value::I32(2)),
+        ];
+        let before = profile(&given);
+        assert_eq!(changed(&given, json!({"mtu": 1400})), before);
+        // `shared` is no less than what is asked.
+        let own = json!({"ipv4": {"enabled": true, "dhcp": false}});
+        assert_eq!(changed(&given, own), before);
+    }
+
+    #[test]
+    fn addresses_keep_what_else_their_entries_have() {
+        let mut labelled = entry("192.0.2.1", 24);
+        labelled.insert("label".to_owned(), "eth1:a".into());
+        let given = [
+            ("ipv4", "method", Value::from("manual")),
+            ("ipv4", "address-data", vec![entry("192.0.2.7", 24), labelled.clone()].into()),
+            ("ipv6", "method", "manual".into()),
+            ("ipv6", "address-data", vec![entry("fe80::5", 64)].into()),
+        ];
+        let profile = changed(
+            &given,
+            json!({"ipv4": {"enabled": true, "address": [
+                       {"ip": "192.0.2.1", "prefix-length": 24}, {"ip": "192.0.2.2", "prefix-length": 24}]},
+                   "ipv6": {"enabled": true, "address": [{"ip": "2001:db8::1", "prefix-length": 64}]}}),
+        );
+        assert_eq!(profile.get("ipv4", "address-data"), Some(&vec![labelled, entry("192.0.2.2", 24)].into()));
+        let both = vec![entry("2001:db8::1", 64), entry("fe80::5", 64)];
+        assert_eq!(profile.get("ipv6", "address-data"), Some(&both.into()));
+    }
+
+    #[test]
+    fn switching_off_clears_what_it_may_not_have() {
+        let given = [
+            ("ipv4", "method", Value::from("manual")),
+            ("ipv4", "address-data", vec![entry("192.0.2.7", 24)].into()),
+            ("ipv4", "gateway", "192.0.2.1".into()),
+            ("ipv4", "dns-data", Value::Texts(vec!["192.0.2.53".into()])),
+            ("ipv4", "dns-search", Value::Texts(vec!["example.com".into()])),
+            ("ipv4", "route-data", vec![Setting::new()].into()),
+            ("ipv4", "may-fail", false.into()),
+            ("ipv4", "dad-timeout", Value::I32(5)),
+        ];
+        let after = changed(&given, json!({"ipv4": {"enabled": false}}));
+        let expected = [("ipv4", "method", Value::from("disabled")), ("ipv4", "dad-timeout", Value::I32(5))];
+        assert_eq!(after, profile(&expected));
+    }
+
+    #[test]
+    fn defaults_of_dhcp_are_for_who_begins_with_it() {
+        // M33
+        let new = new_profile(json!({"ipv4": {"enabled": true, "dhcp": true},
+                                     "ipv6": {"enabled": true, "dhcp": true, "autoconf": true}}));
+        assert_eq!(new.text("ipv4", "dhcp-client-id"), Some("mac"));
+        assert_eq!(new.get("ipv4", "dhcp-timeout"), Some(&Value::I32(i32::MAX)));
+        assert_eq!(new.text("ipv6", "dhcp-duid"), Some("ll"));
+        assert_eq!(new.text("ipv6", "dhcp-iaid"), Some("mac"));
+        assert_eq!(new.get("ipv6", "ra-timeout"), Some(&Value::I32(i32::MAX)));
+        // Who has been asking keeps its identity, or would get another address.
+        let given = [("ipv4", "method", Value::from("auto")), ("ipv4", "dhcp-timeout", Value::I32(30))];
+        assert_eq!(changed(&given, json!({"ipv4": {"enabled": true, "dhcp": true}})), profile(&given));
+        let named =
+            changed(&given, json!({"ipv4": {"enabled": true, "dhcp": true, "dhcp-client-id": "iaid+duid"}}));
+        assert_eq!(named.text("ipv4", "dhcp-client-id"), Some("duid"));
+    }
+
+    #[test]
+    fn turning_dhcp_on_drops_static_routes_and_off_drops_its_options() {
+        // M34, M24
+        let given = [
+            ("ipv4", "method", Value::from("manual")),
+            ("ipv4", "address-data", vec![entry("192.0.2.7", 24)].into()),
+            ("ipv4", "gateway", "192.0.2.1".into()),
+            ("ipv4", "route-data", vec![Setting::new()].into()),
+        ];
+        let auto = changed(
+            &given,
+            json!({"ipv4": {"enabled": true, "dhcp": true, "auto-dns": false, "auto-route-table-id": 500,
+                            "auto-route-metric": 7}}),
+        );
+        assert_eq!((auto.get("ipv4", "gateway"), auto.get("ipv4", "route-data")), (None, None));
+        assert_eq!(auto.get("ipv4", "ignore-auto-dns"), Some(&Value::Bool(true)));
+        assert_eq!(auto.get("ipv4", "route-table"), Some(&Value::U32(500)));
+        assert_eq!(auto.get("ipv4", "route-metric"), Some(&Value::I64(7)));
+
+        let mut back = auto;
+        let own = interface(
+            json!({"ipv4": {"enabled": true, "address": [{"ip": "192.0.2.7", "prefix-length": 24}]}}),
+        );
+        write(&mut back, &wish(&own, &own), &version(52));
+        let expected = [
+            ("ipv4", "method", Value::from("manual")),
+            ("ipv4", "address-data", vec![entry("192.0.2.7", 24)].into()),
+        ];
+        assert_eq!(back, profile(&expected));
+    }
+
+    #[test]
+    fn host_names_are_short_or_full_never_both() {
+        let given = [("ipv4", "method", Value::from("auto")), ("ipv4", "dhcp-hostname", "short".into())];
+        let full = changed(
+            &given,
+            json!({"ipv4": {"enabled": true, "dhcp": true, "dhcp-custom-hostname": "a.example"}}),
+        );
+        assert_eq!(
+            (full.text("ipv4", "dhcp-fqdn"), full.get("ipv4", "dhcp-hostname")),
+            (Some("a.example"), None)
+        );
+        let none =
+            changed(&given, json!({"ipv4": {"enabled": true, "dhcp": true, "dhcp-custom-hostname": ""}}));
+        assert_eq!((none.get("ipv4", "dhcp-fqdn"), none.get("ipv4", "dhcp-hostname")), (None, None));
+        let silent =
+            changed(&given, json!({"ipv4": {"enabled": true, "dhcp": true, "dhcp-send-hostname": false}}));
+        assert_eq!(silent.get("ipv4", "dhcp-send-hostname"), Some(&Value::Bool(false)));
+        assert_eq!(silent.get("ipv4", "dhcp-hostname"), None);
+    }
+
+    #[test]
+    fn tokens_come_with_eui64() {
+        let given = [("ipv6", "method", Value::from("auto")), ("ipv6", "addr-gen-mode", Value::I32(1))];
+        let said =
+            |token: &str| json!({"ipv6": {"enabled": true, "dhcp": true, "autoconf": true, "token": token}});
+        let with = changed(&given, said("::5"));
+        assert_eq!(with.text("ipv6", "token"), Some("::5"));
+        assert_eq!(with.get("ipv6", "addr-gen-mode"), Some(&Value::I32(0)));
+        let without = changed(&given, said("::"));
+        assert_eq!(without, profile(&given));
+    }
+
+    #[test]
+    fn forwarding_only_where_it_is_known() {
+        let said = interface(json!({"ipv4": {"enabled": false, "forwarding": true}}));
+        let write_with = |bits| {
+            let mut profile = profile(&[("ipv4", "method", "disabled".into())]);
+            write(&mut profile, &wish(&said, &said), &Version { bits, ..version(54) });
+            profile.get("ipv4", "forwarding").cloned()
+        };
+        assert_eq!((write_with(1), write_with(3)), (None, Some(Value::I32(1))));
+    }
+
+    #[test]
+    fn s62_to_s66_what_profiles_say() {
+        let read = |settings: &[(&str, &str, Value)]| {
+            let (v4, v6) = read(&profile(settings));
+            let json = |ip: Option<Ip>| serde_json::to_value(ip).expect("JSON");
+            (json(v4), json(v6))
+        };
+        assert_eq!(read(&[]), (Json::Null, Json::Null));
+        let (v4, v6) = read(&[
+            ("ipv4", "method", "auto".into()),
+            ("ipv4", "ignore-auto-dns", true.into()),
+            ("ipv4", "dhcp-client-id", "mac".into()),
+            ("ipv4", "dhcp-fqdn", "a.example".into()),
+            ("ipv6", "method", "dhcp".into()),
+            ("ipv6", "route-metric", Value::I64(9)),
+            ("ipv6", "addr-gen-mode", Value::I32(2)),
+        ]);
+        assert_eq!(
+            v4,
+            json!({"enabled": true, "dhcp": true, "dhcp-client-id": "ll", "address": [], "auto-dns": false,
+                   "auto-gateway": true, "auto-routes": true, "auto-route-table-id": 0, "auto-route-metric": -1,
+                   "dhcp-send-hostname": true, "dhcp-custom-hostname": "a.example", "prefix-route-metric": -1})
+        );
+        assert_eq!(
+            v6,
+            json!({"enabled": true, "dhcp": true, "autoconf": false, "address": [], "auto-dns": true,
+                   "auto-gateway": true, "auto-routes": true, "auto-route-table-id": 0, "auto-route-metric": 9,
+                   "addr-gen-mode": "eui64", "dhcp-send-hostname": true})
+        );
+        let (v4, v6) = read(&[("ipv4", "method", "disabled".into()), ("ipv6", "method", "ignore".into())]);
+        assert_eq!(v4, json!({"enabled": false, "auto-route-metric": -1, "prefix-route-metric": -1}));
+        assert_eq!(v6, json!({"auto-route-metric": -1}));
+        let lo = [("connection", "type", Value::from("loopback")), ("ipv4", "method", "auto".into())];
+        assert_eq!(read(&lo).0, json!({"dhcp": false, "auto-route-metric": -1, "prefix-route-metric": -1}));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let refused = |ip: Json| {
+            let list = refusals(&interface(json!({"ipv6": ip})));
+            list.iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>()
+        };
+        // V18
+        assert_eq!(refused(json!({"enabled": true, "dhcp": false, "autoconf": true})), ["ipv6.dhcp"]);
+        assert_eq!(refused(json!({"enabled": true, "dhcp-duid": "uuid"})), ["ipv6.dhcp-duid"]);
+        assert_eq!(refused(json!({"token": "::1", "addr-gen-mode": "stable-privacy"})), ["ipv6.token"]);
+        assert!(refused(json!({"enabled": true, "dhcp": true, "dhcp-duid": "ll", "token": "::"})).is_empty());
+    }
+
+    /// Sections as documents have them.
+    fn any_ip(is_v6: bool) -> impl Strategy<Value = Json> {
+        let addresses: &[&str] =
+            if is_v6 { &["2001:db8::1", "2001:db8::2"] } else { &["192.0.2.1", "192.0.2.2"] };
+        let prefix = if is_v6 { 64 } else { 24 };
+        let addresses = proptest::sample::subsequence(addresses.to_vec(), 0..=2);
+        (any::<bool>(), any::<bool>(), addresses, proptest::option::of(0..9i64), any::<bool>()).prop_map(
+            move |(enabled, auto, addresses, metric, on)| {
+                if !enabled {
+                    return json!({"enabled": false});
+                }
+                let addresses: Vec<Json> =
+                    addresses.iter().map(|ip| json!({"ip": ip, "prefix-length": prefix})).collect();
+                let mut ip = json!({"enabled": true, "dhcp": auto, "address": addresses});
+                if is_v6 {
+                    ip["autoconf"] = auto.into();
+                }
+                if auto {
+                    ip["auto-dns"] = on.into();
+                    ip["dhcp-send-hostname"] = on.into();
+                    ip["auto-route-metric"] = metric.unwrap_or(-1).into();
+                }
+                ip
+            },
+        )
+    }
+
+    /// Whether everything that was said is read back.
+    fn says(read: &Json, said: &Json) -> bool {
+        said.as_object().into_iter().flatten().all(|(key, value)| read.get(key) == Some(value))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_and_nothing_unknown_is_lost(
+            methods in (proptest::sample::select(vec!["auto", "manual", "disabled", "shared", "link-local"]),
+                        proptest::sample::select(vec!["auto", "dhcp", "manual", "disabled", "ignore", "shared"])),
+            v4 in any_ip(false), v6 in any_ip(true), is_new in any::<bool>(),
+        ) {
+            let own = interface(json!({"ipv4": v4, "ipv6": v6}));
+            let unknown = Value::Other { signature: "(uu)".into(), bytes: vec![1, 2] };
+            let mut given = Profile::default();
+            if !is_new {
+                for (setting, method) in [("ipv4", methods.0), ("ipv6", methods.1)] {
+                    given.set(setting, "method", method);
+                    given.set(setting, "from-the-future", unknown.clone());
+                }
+                given.set("proxy", "method", Value::I32(1));
+            }
+            let mut after = given.clone();
+            write(&mut after, &Wish { is_new, ..wish(&own, &own) }, &version(52));
+            if !is_new {
+                prop_assert_eq!(after.get("proxy", "method"), Some(&Value::I32(1)));
+                prop_assert_eq!(after.get("ipv4", "from-the-future"), Some(&unknown));
+                prop_assert_eq!(after.get("ipv6", "from-the-future"), Some(&unknown));
+            }
+            let (read4, read6) = read(&after);
+            let read4 = serde_json::to_value(read4).expect("JSON");
+            let read6 = serde_json::to_value(read6).expect("JSON");
+            // IPv4 without an address is off (M32), unless it shares or gives itself one.
+            let is_empty = v4["enabled"] == true && v4["dhcp"] == false && v4["address"] == json!([]);
+            prop_assert!(is_empty || says(&read4, &v4), "{} {}", read4, v4);
+            prop_assert!(says(&read6, &v6), "{} {}", read6, v6);
+            let mut again = after.clone();
+            write(&mut again, &wish(&own, &own), &version(52));
+            prop_assert_eq!(again, after, "the second time nothing changes");
+        }
+    }
+}
