@@ -2,27 +2,13 @@
 
 use std::fmt;
 
+use super::is_secret;
 use crate::state::ErrorKind;
 
 /// Where NetworkManager's own errors begin.
 const OWN: &str = "org.freedesktop.NetworkManager.";
 /// Where the bus's errors begin (D-Bus specification, "Message Bus Messages").
 const BUS: &str = "org.freedesktop.DBus.Error.";
-
-/// Properties whose value must not come to light in a text (nm-settings-dbus(5): "secret").
-const SECRETS: [&str; 11] = [
-    "802-1x.ca-cert-password",
-    "802-1x.client-cert-password",
-    "802-1x.password",
-    "802-1x.password-raw",
-    "802-1x.phase2-ca-cert-password",
-    "802-1x.phase2-client-cert-password",
-    "802-1x.phase2-private-key-password",
-    "802-1x.pin",
-    "802-1x.private-key-password",
-    "macsec.mka-cak",
-    "vpn.secrets",
-];
 
 /// A refusal, or no answer: the D-Bus name of the error and what it says. Free of secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,14 +28,14 @@ impl std::error::Error for Error {}
 impl Error {
     /// As it came in an error reply.
     pub fn new(name: &str, message: &str) -> Self {
-        let mut error = Self { name: name.to_owned(), message: message.to_owned() };
-        let secret = SECRETS.iter().find(|secret| {
-            error.message.strip_prefix(**secret).is_some_and(|rest| rest.starts_with([':', ' ']))
-        });
-        if let Some(secret) = secret {
-            error.message = format!("{secret}: NetworkManager refuses this value");
+        let error = Self { name: name.to_owned(), message: message.to_owned() };
+        match error.property().filter(|(setting, property)| is_secret(setting, property)) {
+            Some((setting, property)) => {
+                let message = format!("{setting}.{property}: NetworkManager refuses this value");
+                Self { message, ..error }
+            }
+            None => error,
         }
-        error
     }
 
     /// There is no NetworkManager on the bus.

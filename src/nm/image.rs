@@ -3,7 +3,7 @@
 //! Object paths are valid as long as [`Image::owner`] is the same; profiles are known by UUID,
 //! devices by name and type.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::{Profile, Value};
@@ -23,6 +23,8 @@ pub struct Image {
     pub startup: bool,
     pub devices: BTreeMap<ObjectPath, Arc<Device>>,
     pub actives: BTreeMap<ObjectPath, Arc<Active>>,
+    /// Those that ended last, oldest first; a few dozen.
+    pub ended: VecDeque<Ended>,
     pub profiles: BTreeMap<ObjectPath, Arc<Stored>>,
     pub checkpoints: BTreeMap<ObjectPath, Checkpoint>,
     pub dns: Dns,
@@ -93,6 +95,15 @@ pub struct Active {
     /// Reason of the last `StateChanged` (NMActiveConnectionStateReason).
     pub reason: u32,
     pub controller: Option<ObjectPath>,
+    /// Why its device began to leave it (NMDeviceStateReason): says more than `reason`. 0: it did not.
+    pub device_reason: u32,
+}
+
+/// An active connection that is not there any more, as it was last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    pub path: ObjectPath,
+    pub active: Arc<Active>,
 }
 
 impl Active {
@@ -139,6 +150,11 @@ pub struct Dns {
 }
 
 impl Image {
+    /// What became of an active connection that is not there any more, if that is not long ago.
+    pub fn ended(&self, path: &str) -> Option<&Arc<Active>> {
+        self.ended.iter().rev().find(|ended| ended.path == path).map(|ended| &ended.active)
+    }
+
     pub fn stored(&self, uuid: &str) -> Option<(&ObjectPath, &Arc<Stored>)> {
         self.profiles.iter().find(|(_, stored)| stored.profile.uuid() == Some(uuid))
     }

@@ -10,21 +10,27 @@
 //! | `image` | everything it knows, at one revision |
 //! | `call` | what can be asked of it, and what it answers |
 //! | `bus` | the client: calls in order, answers in any |
-//! | `keeper` | keeps the image live from its signals |
+//! | `keeper` | the connection to the bus, and what keeps the image live |
+//! | `live` | the image as it follows from what NetworkManager says; pure |
 //! | `settings/` | profile ⇄ document, one file for each group of settings, both directions; pure |
 //! | `show` | the image laid over the kernel's state; pure |
 //!
 //! Facts about NetworkManager come from its D-Bus interface documentation and nm-settings-dbus(5).
 
+mod bus;
 mod call;
 mod error;
 pub mod image;
+mod keeper;
+mod live;
 mod print;
 pub mod settings;
 mod value;
 mod wire;
 
+pub use bus::{ANSWER_MAX, CALLS_MAX, Client};
 pub use call::{Answer, Call, Persist};
 pub use error::Error;
+pub use keeper::Keeper;
 pub use print::is_secret;
 pub use value::{Profile, Setting, Value};

@@ -1,0 +1,216 @@
+//! The client: calls leave in the order they are started, answers are awaited in any.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout_at};
+use zbus::Message;
+
+use super::call::Form;
+use super::image::{Image, ObjectPath};
+use super::keeper::{self, Keeper};
+use super::{Answer, Call, Error};
+
+/// How long an answer is awaited: as long as others on D-Bus do.
+pub const ANSWER_MAX: Duration = Duration::from_secs(25);
+/// Calls that await an answer at a time; more are refused. NetworkManager works them off one by one.
+pub const CALLS_MAX: usize = 4096;
+/// Waiting sync requests. Callers beyond wait to be queued.
+const SYNC_QUEUE: usize = 16;
+
+/// A handle to NetworkManager. Cheap to clone; the [`Keeper`] behind it must be run.
+#[derive(Clone, Debug)]
+pub struct Client {
+    shared: Arc<Shared>,
+    requests: mpsc::Sender<SyncRequest>,
+    /// Calls go to this process alone.
+    owner: Option<String>,
+}
+
+/// What clients and the keeper have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// None while NetworkManager is not on the bus, or not yet read.
+    image: Mutex<Option<Arc<Image>>>,
+    pub revision: watch::Sender<u64>,
+    pub losses: watch::Sender<u64>,
+    /// Bounded by [`CALLS_MAX`], and for the keeper's own by the objects there are.
+    outbox: mpsc::UnboundedSender<Message>,
+    waiting: Mutex<BTreeMap<NonZeroU32, Waiting>>,
+}
+
+/// A call that was sent.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub answer: oneshot::Sender<Result<Message, Error>>,
+    /// The device whose applied connection the call changes.
+    pub reapplies: Option<ObjectPath>,
+}
+
+/// Asks the keeper to read these applied connections, and to answer once the image has all that
+/// NetworkManager said before.
+#[derive(Debug)]
+pub(super) struct SyncRequest {
+    pub reread: Vec<ObjectPath>,
+    pub done: oneshot::Sender<Result<(), Error>>,
+}
+
+impl Shared {
+    pub(super) fn lock_image(&self) -> MutexGuard<'_, Option<Arc<Image>>> {
+        self.image.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn image(&self) -> Option<Arc<Image>> {
+        self.lock_image().clone()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<NonZeroU32, Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends behind everything that was sent before.
+    pub(super) fn send(&self, message: Message) {
+        // Without a keeper nobody awaits an answer: its end ends all waits.
+        let _ = self.outbox.send(message);
+    }
+
+    /// Who awaits the answer to the message with that number.
+    pub(super) fn take(&self, serial: NonZeroU32) -> Option<Waiting> {
+        self.waiting().remove(&serial)
+    }
+
+    /// The bus is lost: what was not sent yet must not be, and no answer will come to what was.
+    pub(super) fn lose(&self, to_send: &mut mpsc::UnboundedReceiver<Message>, error: &Error) {
+        let all = {
+            let mut waiting = self.waiting();
+            if self.lock_image().take().is_some() {
+                self.losses.send_modify(|losses| *losses += 1);
+                self.revision.send_modify(|revision| *revision += 1);
+            }
+            // Names and paths mean others on another connection.
+            while to_send.try_recv().is_ok() {}
+            std::mem::take(&mut *waiting)
+        };
+        for waiting in all.into_values() {
+            // Who does not wait any more need not know.
+            let _ = waiting.answer.send(Err(error.clone()));
+        }
+    }
+}
+
+/// Forgets a call whose answer nobody awaits any more.
+struct Sent {
+    shared: Arc<Shared>,
+    serial: NonZeroU32,
+    answer: oneshot::Receiver<Result<Message, Error>>,
+    form: Form,
+    until: Instant,
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        self.shared.take(self.serial);
+    }
+}
+
+impl Sent {
+    async fn answer(mut self) -> Result<Answer, Error> {
+        match timeout_at(self.until, &mut self.answer).await {
+            Ok(Ok(message)) => self.form.read(&message?),
+            Ok(Err(_)) => Err(Error::disconnected("nobody listens to the bus any more")),
+            Err(_) => Err(Error::no_reply(&format!(
+                "NetworkManager does not answer within {} s",
+                ANSWER_MAX.as_secs()
+            ))),
+        }
+    }
+}
+
+impl Client {
+    /// Connects to the system bus, or to the bus at that address. NetworkManager need not be there.
+    pub async fn open(address: Option<&str>) -> Result<(Self, Keeper), Error> {
+        let (outbox, to_send) = mpsc::unbounded_channel();
+        let (send_request, requests) = mpsc::channel(SYNC_QUEUE);
+        let shared = Arc::new(Shared {
+            image: Mutex::default(),
+            revision: watch::Sender::new(0),
+            losses: watch::Sender::new(0),
+            outbox,
+            waiting: Mutex::default(),
+        });
+        let keeper = keeper::open(address, Arc::clone(&shared), to_send, requests).await?;
+        Ok((Self { shared, requests: send_request, owner: None }, keeper))
+    }
+
+    /// A client for what was decided on that image: its calls reach the process that the image is of,
+    /// or nobody. Paths mean other objects to another process.
+    pub fn of(&self, image: &Image) -> Self {
+        Self { owner: Some(image.owner.clone()), ..self.clone() }
+    }
+
+    /// Everything that NetworkManager knows; None while it is not on the bus, or not read yet.
+    pub fn image(&self) -> Option<Arc<Image>> {
+        self.shared.image()
+    }
+
+    /// Changes with every change of the image, and when NetworkManager comes or goes.
+    pub fn revisions(&self) -> watch::Receiver<u64> {
+        self.shared.revision.subscribe()
+    }
+
+    /// How often NetworkManager was lost: checkpoints and activations went with it.
+    pub fn losses(&self) -> watch::Receiver<u64> {
+        self.shared.losses.subscribe()
+    }
+
+    /// Returns once everything is in the image that NetworkManager said before this call, with what had
+    /// to be asked because of it. While it is being read, that is awaited.
+    pub async fn sync(&self) -> Result<(), Error> {
+        self.refresh_applied(&[]).await
+    }
+
+    /// As [`sync`](Self::sync), and asks what these devices run with: who else reapplies does not tell.
+    pub async fn refresh_applied(&self, devices: &[ObjectPath]) -> Result<(), Error> {
+        let (done, answer) = oneshot::channel();
+        let request = SyncRequest { reread: devices.to_vec(), done };
+        let over = || Error::disconnected("nobody listens to the bus any more");
+        let synced = async {
+            self.requests.send(request).await.map_err(|_| over())?;
+            answer.await.map_err(|_| over())?
+        };
+        match timeout_at(Instant::now() + ANSWER_MAX, synced).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::no_reply("NetworkManager does not say what it knows in time")),
+        }
+    }
+
+    /// Sends a call now, behind all that were started before; the answer may be awaited later.
+    /// Answers come within [`ANSWER_MAX`] of the start.
+    pub fn start(&self, call: Call) -> impl Future<Output = Result<Answer, Error>> + Send + use<> {
+        let sent = self.send(&call);
+        async move { sent?.answer().await }
+    }
+
+    fn send(&self, call: &Call) -> Result<Sent, Error> {
+        // What is asked of an image that is lost meanwhile is lost with it.
+        let mut waiting = self.shared.waiting();
+        let image = self.image().ok_or_else(Error::absent)?;
+        if self.owner.as_ref().is_some_and(|owner| *owner != image.owner) {
+            return Err(Error::no_reply("NetworkManager was restarted"));
+        }
+        let (message, form) = call.message(&image.owner)?;
+        let serial = message.primary_header().serial_num();
+        let (answer, receiver) = oneshot::channel();
+        if waiting.len() >= CALLS_MAX {
+            return Err(Error::too_much("too many calls await an answer of NetworkManager"));
+        }
+        waiting.insert(serial, Waiting { answer, reapplies: call.reapplies().cloned() });
+        self.shared.send(message);
+        let shared = Arc::clone(&self.shared);
+        Ok(Sent { shared, serial, answer: receiver, form, until: Instant::now() + ANSWER_MAX })
+    }
+}
