@@ -66,6 +66,22 @@ impl Touched {
         }
     }
 
+    pub fn has_routes(&self) -> bool {
+        !self.routes.is_empty()
+    }
+
+    pub fn has_rules(&self) -> bool {
+        !self.rules.is_empty()
+    }
+
+    pub fn has_resolver(&self) -> bool {
+        self.resolver
+    }
+
+    pub fn has_hostname(&self) -> bool {
+        self.hostname
+    }
+
     /// The state to go back to from `current`: what is touched as it was `before`, everything else
     /// as it is now.
     pub fn way_back(&self, before: &State, current: &State) -> State {

@@ -17,7 +17,7 @@ use crate::state::{ErrorKind, Ip, State};
 
 /// Private part of a snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Facts {
+pub(in crate::backend) struct Facts {
     links: BTreeMap<String, LinkFacts>,
     /// None where there was no such file, or where it is not ours.
     resolv_conf: Option<Vec<u8>>,
@@ -46,7 +46,7 @@ impl Facts {
         Ok(Self { resolv_conf, hostname, ..Self::of_links(image) })
     }
 
-    pub(super) fn of_links(image: &Image) -> Self {
+    pub(in crate::backend) fn of_links(image: &Image) -> Self {
         let links = image.links.values().map(|link| (link.name.to_string(), LinkFacts::of(link)));
         Self { links: links.collect(), ..Self::default() }
     }
@@ -64,7 +64,7 @@ impl Facts {
     }
 
     /// What leads from `now` to these, on links that are there in both and may be changed.
-    pub(super) fn differences(&self, now: &Self, may_change: impl Fn(&str) -> bool) -> Vec<Op> {
+    pub(in crate::backend) fn differences(&self, now: &Self, may_change: impl Fn(&str) -> bool) -> Vec<Op> {
         let ours = self.links.iter().filter(|(name, _)| may_change(name));
         let both = ours.filter_map(|(name, was)| Some((name, was, now.links.get(name)?)));
         let mut ops = Vec::new();
@@ -93,7 +93,7 @@ impl Facts {
 
     /// The state to return to from the one `now`, whose facts are `is`. Addresses that the network
     /// has given or taken since, by settings of IPv6 that are as they were, are no difference.
-    pub(super) fn goal(&self, was: State, is: &Self, now: &State) -> State {
+    pub(in crate::backend) fn goal(&self, was: State, is: &Self, now: &State) -> State {
         let settings = |facts: &Self, name: &str| facts.links.get(name).map(|link| link.ipv6.clone());
         let mut goal = was;
         for interface in goal.interfaces.iter_mut().flatten() {

@@ -33,9 +33,11 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use self::execute::{cannot, execute};
-use self::facts::Facts;
+pub(super) use self::facts::Facts;
 use self::files::Files;
-use self::lower::lower;
+pub(super) use self::lower::lower;
+#[allow(unused_imports, reason = "the NetworkManager backend comes next")]
+pub(super) use self::observer::Everything;
 use self::op::Op;
 use self::probe::Kinds;
 use super::observer::Observer;
@@ -78,8 +80,32 @@ impl KernelBackend {
         Ok(Self { observer: Observer::new(mirror.clone()), mirror, kinds, files: Files::new(root) })
     }
 
-    async fn settled(&self) -> Result<(), Failure> {
+    pub(super) async fn settled(&self) -> Result<(), Failure> {
         self.mirror.sync().await.map_err(stopped)
+    }
+
+    pub(super) fn mirror(&self) -> &Mirror {
+        &self.mirror
+    }
+
+    pub(super) fn kinds(&self) -> &Kinds {
+        &self.kinds
+    }
+
+    /// What a restore needs that the document cannot say, as it is now.
+    pub(super) fn facts(&self) -> Result<Facts, Failure> {
+        Facts::take(&self.mirror.image(), &self.files)
+    }
+
+    /// Carries out operations from what is there now, and waits until that is seen.
+    pub(super) async fn run(&self, ops: &[Op], progress: Progress<'_>) -> Result<(), Failure> {
+        if ops.is_empty() {
+            return Ok(());
+        }
+        self.settled().await?;
+        let done = execute(ops, self.indices(), &self.files, progress).await;
+        self.settled().await?;
+        done
     }
 
     /// The links as last seen.

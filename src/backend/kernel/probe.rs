@@ -35,7 +35,7 @@ const KINDS: [(InterfaceType, &[&str]); 13] = [
 
 /// What this kernel can make.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Kinds {
+pub(in crate::backend) struct Kinds {
     pub kinds: BTreeSet<&'static str>,
     pub vlan_filtering: bool,
 }
@@ -52,7 +52,7 @@ impl Kinds {
         Ok(Self { kinds, vlan_filtering })
     }
 
-    pub(super) fn types(&self) -> BTreeSet<InterfaceType> {
+    pub(in crate::backend) fn types(&self) -> BTreeSet<InterfaceType> {
         let made = KINDS.iter().filter(|(_, kinds)| kinds.iter().any(|kind| self.kinds.contains(kind)));
         made.map(|(kind, _)| kind.clone()).chain([InterfaceType::Ethernet, InterfaceType::Loopback]).collect()
     }

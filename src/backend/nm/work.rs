@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::backend::kernel::op::Op;
 use crate::nm::image::{Device, Image, ObjectPath};
 use crate::nm::{Profile, Value};
@@ -54,17 +56,36 @@ pub(super) enum Step {
     GlobalDns(BTreeMap<String, Value>),
     /// `SaveHostname`
     Hostname(String),
+    /// What only a rollback does.
+    Back(Back),
+}
+
+/// A request that leads back to what a snapshot says.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Back {
+    /// `Update2`, or `AddConnection2` if the profile is gone. `blocks`: it does not connect by itself
+    /// before it is activated.
+    Put { which: Which, profile: Profile, on_disk: bool, blocks: bool },
+    /// `Delete`, also of its file: it was not there.
+    Remove { which: Which, uuid: String },
+    /// `Device.Reapply` of what was applied, which may differ from what is stored.
+    Reapply { which: Which, profile: Profile },
+    /// Whether NetworkManager manages the device.
+    Managed { which: Which, on: bool },
+    /// Whether the device may connect by itself.
+    Autoconnect { which: Which, on: bool },
 }
 
 /// Whom a step is about. Kernel interfaces have one name each; what Open vSwitch and VPN plugins
 /// keep may have the name of a kernel interface.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Which {
     pub name: String,
     pub layer: Layer,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Layer {
     /// A bridge before its ports, these before their interfaces.
     OvsBridge,
@@ -139,7 +160,12 @@ impl Which {
         let of_name = devices.filter(|(_, device)| device.name == self.name);
         of_name
             .filter(|(_, device)| Layer::of_device(device.kind) == self.layer)
-            .max_by_key(|(_, device)| (device.real, device.kind == OVS_INTERFACE, device.kind != TUN))
+            .max_by_key(|(_, device)| Self::rank(device))
+    }
+
+    /// Of several devices of that name, the one with the greatest is meant.
+    pub fn rank(device: &Device) -> (bool, bool, bool) {
+        (device.real, device.kind == OVS_INTERFACE, device.kind != TUN)
     }
 }
 
@@ -176,7 +202,35 @@ impl Step {
             | Self::Disconnect { which }
             | Self::DeleteDevice { which }
             | Self::Wait(Await { which, .. }) => Some(which),
+            Self::Back(back) => Some(back.which()),
             Self::GlobalDns(_) | Self::Hostname(_) => None,
+        }
+    }
+}
+
+impl Back {
+    pub fn which(&self) -> &Which {
+        match self {
+            Self::Put { which, .. }
+            | Self::Remove { which, .. }
+            | Self::Reapply { which, .. }
+            | Self::Managed { which, .. }
+            | Self::Autoconnect { which, .. } => which,
+        }
+    }
+}
+
+impl fmt::Display for Back {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let which = self.which();
+        match self {
+            Self::Put { .. } => write!(f, "put the profile of {which} back"),
+            Self::Remove { .. } => write!(f, "remove the new profile of {which}"),
+            Self::Reapply { .. } => write!(f, "apply again what {which} ran with"),
+            Self::Managed { on: true, .. } => write!(f, "manage {which}"),
+            Self::Managed { on: false, .. } => write!(f, "leave {which} alone"),
+            Self::Autoconnect { on: true, .. } => write!(f, "let {which} connect by itself"),
+            Self::Autoconnect { on: false, .. } => write!(f, "do not let {which} connect by itself"),
         }
     }
 }
@@ -230,6 +284,7 @@ impl fmt::Display for Step {
             Self::GlobalDns(_) => f.write_str("set the global name servers"),
             Self::Hostname(name) if name.is_empty() => f.write_str("remove the persistent host name"),
             Self::Hostname(name) => write!(f, "set the persistent host name to {name}"),
+            Self::Back(back) => back.fmt(f),
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::plan::{Action, Change, InterfaceChange, Plan, Reason};
 use crate::state::{Interface, InterfaceState, InterfaceType, Ip, State};
 
 /// The operations that carry out `plan` on a system that is as `now`.
-pub(super) fn lower(plan: &Plan, now: &State) -> Vec<Op> {
+pub(in crate::backend) fn lower(plan: &Plan, now: &State) -> Vec<Op> {
     let mut lowering = Lowering::new(plan, now);
     lowering.draw_in();
     lowering.interfaces();

@@ -1,0 +1,247 @@
+//! The way back from whatever is there now, as work like any other. Pure.
+//!
+//! Profiles are known by UUID, devices by name and layer, so it makes no difference whether
+//! NetworkManager is still the one that the snapshot was taken of, or how far an earlier way back
+//! has come.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::snapshot::{ActiveWas, Private, actives};
+use super::touch::{Touch, same_contents};
+use super::work::{Await, Back, Layer, Step, Until, Which, Work};
+use crate::nm::image::Image;
+use crate::nm::{Profile, is_secret};
+use crate::plan::Touched;
+
+/// The work that leads from `image` back to `was`, in what the transaction touches.
+pub(super) fn way_back(was: &Private, image: &Image, touch: &Touch<'_>, touched: &Touched) -> Work {
+    let mut way = Way { was, image, touch, work: Work::default(), now: actives(image) };
+    let returning = way.returning();
+    way.profiles(&returning, true);
+    let removed = way.remove_new(&returning);
+    way.activate(&returning);
+    way.disconnect(&removed);
+    way.profiles(&returning, false);
+    way.devices();
+    if touched.has_resolver() && !super::execute::is_same_dns(&was.global_dns, &image.global_dns) {
+        way.work.steps.push(Step::GlobalDns(was.global_dns.clone()));
+    }
+    if touched.has_hostname() && was.hostname != image.hostname {
+        way.work.steps.push(Step::Hostname(was.hostname.clone()));
+    }
+    way.work
+}
+
+struct Way<'a> {
+    was: &'a Private,
+    image: &'a Image,
+    touch: &'a Touch<'a>,
+    work: Work,
+    now: Vec<ActiveWas>,
+}
+
+/// An activation that has to come back, or to be as it was.
+struct Returning<'a> {
+    was: &'a ActiveWas,
+    how: How,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// It is not active any more.
+    Activate,
+    /// It is, but runs with something else.
+    Reapply,
+    /// The same, and its link has to be made anew.
+    Anew,
+}
+
+impl<'a> Way<'a> {
+    fn is_touched(&self, which: &Which) -> bool {
+        self.touch.reach.contains(&which.name)
+    }
+
+    /// What was active and is not, or not so, in an order in which it can be activated.
+    fn returning(&self) -> Vec<Returning<'a>> {
+        let touched = self.was.actives.iter().filter(|active| self.is_touched(&active.which));
+        let mut returning: Vec<Returning<'a>> = touched.filter_map(|was| self.return_of(was)).collect();
+        returning.sort_by_cached_key(|one| self.depth(&one.was.uuid, 0));
+        returning
+    }
+
+    fn return_of(&self, was: &'a ActiveWas) -> Option<Returning<'a>> {
+        // Its profile was NetworkManager's own, and goes with what it watches.
+        let profile = &self.was.profiles.get(&was.uuid)?.profile;
+        let returning = |how| Some(Returning { was, how });
+        let now = self.now.iter().find(|now| now.uuid == was.uuid && now.which == was.which);
+        let Some(now) = now else { return returning(How::Activate) };
+        match (&was.applied, &now.applied) {
+            (Some(then), Some(now)) if same_contents(then, now) => None,
+            (Some(then), Some(now)) if is_made_anew(then, now) => returning(How::Anew),
+            (Some(_), Some(_)) => returning(How::Reapply),
+            // Nobody can say what it runs with.
+            _ => {
+                let stored = self.image.stored(&was.uuid);
+                let same = stored.is_some_and(|(_, stored)| same_contents(&stored.profile, profile));
+                if same { None } else { returning(How::Activate) }
+            }
+        }
+    }
+
+    /// How many others have to be there before it: parents and controllers.
+    fn depth(&self, uuid: &str, of: u32) -> u32 {
+        const DEEPEST: u32 = 16;
+        let Some(was) = self.was.profiles.get(uuid).filter(|_| of < DEEPEST) else { return of };
+        let profile = &was.profile;
+        let parents = profile.0.values().filter_map(|setting| setting.get("parent")?.as_text());
+        let controller = profile.text("connection", "master");
+        let below = parents.chain(controller).filter_map(|name| self.profile_of(name));
+        below.filter(|below| *below != uuid).map(|below| self.depth(below, of + 1)).max().unwrap_or(of)
+    }
+
+    /// The profile that is meant by a UUID or the name of an interface.
+    fn profile_of(&self, name: &str) -> Option<&'a str> {
+        if let Some((uuid, _)) = self.was.profiles.get_key_value(name) {
+            return Some(uuid);
+        }
+        let active = self.was.actives.iter().find(|active| active.which.name == name);
+        active.map(|active| active.uuid.as_str())
+    }
+
+    /// Contents and storage of profiles. Those that return first, so that they can be activated; the
+    /// others at the end, where nothing is left for them to connect to by themselves.
+    fn profiles(&mut self, returning: &[Returning<'_>], of_returning: bool) {
+        let returns: BTreeSet<&str> = returning.iter().map(|one| one.was.uuid.as_str()).collect();
+        let is_active: BTreeSet<&str> = self.was.actives.iter().map(|active| active.uuid.as_str()).collect();
+        for (uuid, was) in &self.was.profiles {
+            let belongs = self.touch.holds(uuid) && returns.contains(uuid.as_str()) == of_returning;
+            let is_same = self.image.stored(uuid).is_some_and(|(_, stored)| {
+                same_contents(&stored.profile, &was.profile) && stored.is_on_disk() == was.is_on_disk()
+            });
+            if !belongs || is_same {
+                continue;
+            }
+            let which = was.interfaces.first().cloned();
+            let which = which.unwrap_or_else(|| Which::kernel(was.profile.id().unwrap_or(uuid)));
+            self.work.steps.push(Step::Back(Back::Put {
+                which,
+                profile: was.profile.clone(),
+                on_disk: was.is_on_disk(),
+                blocks: is_active.contains(uuid.as_str()),
+            }));
+        }
+    }
+
+    /// New profiles go. Returns their UUIDs.
+    fn remove_new(&mut self, returning: &[Returning<'_>]) -> BTreeSet<String> {
+        let mut removed = BTreeSet::new();
+        let mut gone: BTreeSet<Which> = BTreeSet::new();
+        for stored in self.image.profiles.values().filter(|stored| stored.is_kept() && !stored.is_default()) {
+            let Some(uuid) = stored.profile.uuid() else { continue };
+            if self.was.profiles.contains_key(uuid) || !self.touch.holds(uuid) {
+                continue;
+            }
+            let which = self.touch.of(uuid).next().cloned();
+            let which = which.unwrap_or_else(|| Which::kernel(stored.profile.id().unwrap_or(uuid)));
+            // Another kind of link of that name has to go before the former one can come.
+            let takes_place = returning.iter().any(|one| {
+                let profile = self.was.profiles.get(&one.was.uuid).map(|was| &was.profile);
+                one.was.which == which && profile.and_then(Profile::kind) != stored.profile.kind()
+            });
+            if takes_place {
+                gone.insert(which.clone());
+            }
+            self.work.steps.push(Step::Back(Back::Remove { which, uuid: uuid.to_owned() }));
+            removed.insert(uuid.to_owned());
+        }
+        let wait = |which| Step::Wait(Await { which, until: Until::Gone });
+        self.work.steps.extend(gone.into_iter().map(wait));
+        for active in self.now.iter().filter(|active| removed.contains(&active.uuid)) {
+            let until = Until::Disconnected;
+            if !returning.iter().any(|one| one.was.which == active.which) {
+                self.work.awaits.push(Await { which: active.which.clone(), until });
+            }
+        }
+        removed
+    }
+
+    fn activate(&mut self, returning: &[Returning<'_>]) {
+        for Returning { was: active, how } in returning {
+            let which = active.which.clone();
+            let uuid = active.uuid.clone();
+            let Some(was) = self.was.profiles.get(&uuid) else { continue };
+            let ready = Until::Ready { uuid: uuid.clone(), ipv4: false, ipv6: false };
+            self.work.awaits.push(Await { which: which.clone(), until: ready });
+            match (how, &active.applied) {
+                (How::Reapply, Some(applied)) => {
+                    let profile = with_secrets(applied, &was.profile);
+                    self.work.steps.push(Step::Back(Back::Reapply { which, profile }));
+                    continue;
+                }
+                (How::Anew, _) => self.work.steps.push(Step::Deactivate { which: which.clone() }),
+                _ => {}
+            }
+            // A profile that is for no device in particular would take any.
+            let on_device = which.layer != Layer::Vpn && was.profile.interface_name().is_none();
+            self.work.steps.push(Step::Activate { which, uuid, on_device });
+        }
+    }
+
+    /// What nothing was active on, and something is now.
+    fn disconnect(&mut self, removed: &BTreeSet<String>) {
+        let was: BTreeSet<&Which> = self.was.actives.iter().map(|active| &active.which).collect();
+        let idle = self.now.iter().filter(|now| {
+            self.is_touched(&now.which) && !was.contains(&now.which) && !removed.contains(&now.uuid)
+        });
+        let idle: Vec<Which> = idle.map(|now| now.which.clone()).collect();
+        for which in idle {
+            let until = Until::Disconnected;
+            self.work.awaits.push(Await { which: which.clone(), until });
+            self.work.steps.push(match which.layer {
+                Layer::Vpn => Step::Deactivate { which },
+                Layer::Kernel | Layer::OvsBridge | Layer::OvsPort => Step::Disconnect { which },
+            });
+        }
+    }
+
+    /// Flags of devices. `Disconnect` has changed some, and activating others.
+    fn devices(&mut self) {
+        let was: BTreeMap<&Which, _> = self.was.devices.iter().map(|was| (&was.which, was)).collect();
+        let disconnects = |steps: &[Step], which: &Which| {
+            steps.iter().any(|step| matches!(step, Step::Disconnect { which: other } if other == which))
+        };
+        for (which, was) in was {
+            let Some((_, now)) = which.device(self.image).filter(|_| self.is_touched(which)) else {
+                continue;
+            };
+            let which = which.clone();
+            if was.managed != now.managed {
+                self.work.steps.push(Step::Back(Back::Managed { which: which.clone(), on: was.managed }));
+            }
+            if was.autoconnect != now.autoconnect || was.autoconnect && disconnects(&self.work.steps, &which)
+            {
+                self.work.steps.push(Step::Back(Back::Autoconnect { which, on: was.autoconnect }));
+            }
+        }
+    }
+}
+
+/// Whether the link is of another kind, or has parameters that a link keeps for its life.
+fn is_made_anew(then: &Profile, now: &Profile) -> bool {
+    const LIVES_ON: [&str; 5] = ["802-3-ethernet", "bond", "bridge", "infiniband", "loopback"];
+    let Some(kind) = then.kind() else { return false };
+    then.kind() != now.kind()
+        || (!LIVES_ON.contains(&kind) && !kind.starts_with("ovs-") && then.0.get(kind) != now.0.get(kind))
+}
+
+/// What was applied is known without secrets; the stored profile has them.
+fn with_secrets(applied: &Profile, stored: &Profile) -> Profile {
+    let mut profile = applied.clone();
+    for (name, setting) in &stored.0 {
+        let Some(own) = profile.0.get_mut(name) else { continue };
+        for (key, value) in setting.iter().filter(|(key, _)| is_secret(name, key)) {
+            own.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    profile
+}

@@ -1,0 +1,428 @@
+//! When NetworkManager has done what was asked of it: by what its signals say, never by its
+//! `ACTIVATED`, which comes seconds after the kernel is complete, or with DHCP perhaps never.
+//!
+//! An activation is done when its link is made and configured ("layer 2 ready"); addresses are
+//! verified in the kernel. Every wait ends when nothing of what it waits for has moved for a while.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::reasons;
+use super::work::{Await, Layer, Until, Which};
+use crate::backend::Failure;
+use crate::kernel::mirror::Mirror;
+use crate::nm::image::{Active, Device, Image, ObjectPath};
+use crate::nm::{Client, Profile};
+use crate::state::ErrorKind;
+
+/// Longest time without any progress of an interface.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The same where a supplicant or a DHCP server has to answer.
+const LONG_PATIENCE: Duration = Duration::from_secs(90);
+/// Signals that come closer together are looked at once.
+const LOOK_GAP: Duration = Duration::from_millis(4);
+
+/// NMDeviceState
+pub(super) mod device {
+    pub const UNMANAGED: u32 = 10;
+    pub const DISCONNECTED: u32 = 30;
+    pub const IP_CONFIG: u32 = 70;
+    pub const DEACTIVATING: u32 = 110;
+    pub const FAILED: u32 = 120;
+    /// NMDeviceStateReason: udev has not announced it.
+    pub const NOT_INITIALISED: u32 = 71;
+}
+
+/// NMActiveConnectionState
+pub(super) mod active {
+    pub const ACTIVATED: u32 = 2;
+    pub const DEACTIVATING: u32 = 3;
+    pub const DEACTIVATED: u32 = 4;
+    /// NMActivationStateFlags
+    pub const IS_CONTROLLER: u32 = 0x1;
+    pub const IP4_READY: u32 = 0x8;
+    pub const IP6_READY: u32 = 0x10;
+}
+
+/// Number at the end of an object's path: the greater, the later it was made.
+pub(super) fn number(path: &str) -> u64 {
+    path.rsplit('/').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// What is looked up again and again, of one image.
+pub(super) struct Index<'a> {
+    devices: BTreeMap<(&'a str, Layer), (&'a ObjectPath, &'a Device)>,
+    /// The newest active connection of each profile.
+    actives: BTreeMap<&'a str, (&'a ObjectPath, &'a Active)>,
+    profiles: BTreeMap<&'a str, &'a ObjectPath>,
+}
+
+impl<'a> Index<'a> {
+    pub(super) fn of(image: &'a Image) -> Self {
+        let mut devices: BTreeMap<(&str, Layer), (&ObjectPath, &Device)> = BTreeMap::new();
+        for (path, device) in &image.devices {
+            let key = (device.name.as_str(), Layer::of_device(device.kind));
+            let is_better = |other: &Device| Which::rank(device) >= Which::rank(other);
+            if devices.get(&key).is_none_or(|(_, other)| is_better(other)) {
+                devices.insert(key, (path, device));
+            }
+        }
+        let mut actives: BTreeMap<&str, (&ObjectPath, &Active)> = BTreeMap::new();
+        for (path, active) in &image.actives {
+            let newest = actives.entry(&active.uuid).or_insert((path, active));
+            if number(path) > number(newest.0) {
+                *newest = (path, active);
+            }
+        }
+        let profiles = image.profiles.iter();
+        let profiles = profiles.filter_map(|(path, stored)| Some((stored.profile.uuid()?, path))).collect();
+        Self { devices, actives, profiles }
+    }
+
+    pub(super) fn device(&self, which: &Which) -> Option<(&'a ObjectPath, &'a Device)> {
+        self.devices.get(&(which.name.as_str(), which.layer)).copied()
+    }
+
+    pub(super) fn active(&self, uuid: &str) -> Option<(&'a ObjectPath, &'a Active)> {
+        self.actives.get(uuid).copied()
+    }
+
+    pub(super) fn profile(&self, uuid: &str) -> Option<&'a ObjectPath> {
+        self.profiles.get(uuid).copied()
+    }
+}
+
+/// What a wait looks at: as long as that changes, there is progress.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Glimpse {
+    device: Option<DeviceGlimpse>,
+    active: Option<ActiveGlimpse>,
+    is_in_kernel: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct DeviceGlimpse {
+    state: u32,
+    reason: u32,
+    real: bool,
+    is_active: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ActiveGlimpse {
+    path: ObjectPath,
+    state: u32,
+    flags: u32,
+    reason: u32,
+}
+
+impl Glimpse {
+    fn of(what: &Await, index: &Index<'_>, is_in_kernel: bool) -> Self {
+        let device = index.device(&what.which).map(|(_, device)| DeviceGlimpse {
+            state: device.state,
+            reason: device.reason,
+            real: device.real,
+            is_active: device.active.is_some(),
+        });
+        let uuid = match &what.until {
+            Until::Ready { uuid, .. } => Some(uuid),
+            Until::Announced | Until::Disconnected | Until::Gone => None,
+        };
+        let active = uuid.and_then(|uuid| index.active(uuid)).map(|(path, active)| ActiveGlimpse {
+            path: path.clone(),
+            state: active.state,
+            flags: active.flags,
+            reason: active.reason,
+        });
+        Self { device, active, is_in_kernel }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Verdict {
+    Done,
+    Working,
+    /// With the reason, in words.
+    Failed(String),
+}
+
+/// Something that is waited for.
+#[derive(Debug)]
+struct Waiting<'a> {
+    what: &'a Await,
+    patience: Duration,
+    last: Glimpse,
+    /// The newest activation that was seen at work.
+    worked: Option<ActiveGlimpse>,
+    until: Instant,
+}
+
+impl Waiting<'_> {
+    /// Takes a look. None: nothing has changed since the last one.
+    fn look(&mut self, now: Glimpse, time: Instant) -> Verdict {
+        if now != self.last {
+            self.until = time + self.patience;
+        }
+        self.last = now;
+        let verdict = judge(&self.what.until, self.what.which.layer, &self.last, self.worked.as_ref());
+        if let Some(active) = self.last.active.as_ref().filter(|active| active.state < active::DEACTIVATED) {
+            self.worked = Some(active.clone());
+        }
+        verdict
+    }
+}
+
+/// `worked`: the activation that was seen at work before.
+fn judge(until: &Until, layer: Layer, now: &Glimpse, worked: Option<&ActiveGlimpse>) -> Verdict {
+    let done = |is_done: bool| if is_done { Verdict::Done } else { Verdict::Working };
+    match until {
+        Until::Announced => {
+            let waits = |device: &DeviceGlimpse| {
+                device.state == device::UNMANAGED && device.reason == device::NOT_INITIALISED
+            };
+            done(now.device.as_ref().is_some_and(|device| device.real && !waits(device)))
+        }
+        Until::Disconnected => {
+            let is_idle = |device: &DeviceGlimpse| !device.is_active && device.state <= device::DISCONNECTED;
+            done(now.device.as_ref().is_none_or(is_idle))
+        }
+        Until::Gone => done(!now.is_in_kernel && now.device.as_ref().is_none_or(|device| !device.real)),
+        Until::Ready { ipv4, ipv6, .. } => match &now.active {
+            Some(active) if active.state < active::DEACTIVATING => {
+                if active.state == active::ACTIVATED {
+                    return Verdict::Done;
+                }
+                let has = |demanded: bool, flag: u32| !demanded || active.flags & flag != 0;
+                let has_ip = has(*ipv4, active::IP4_READY) && has(*ipv6, active::IP6_READY);
+                done(has_ip && is_link_ready(active, now.device.as_ref(), layer))
+            }
+            // A newer one may take its place.
+            Some(active) if active.state == active::DEACTIVATING => Verdict::Working,
+            Some(active) => Verdict::Failed(why(now.device.as_ref(), Some(active))),
+            None => Verdict::Failed(why(now.device.as_ref(), worked)),
+        },
+    }
+}
+
+fn is_link_ready(active: &ActiveGlimpse, device: Option<&DeviceGlimpse>, layer: Layer) -> bool {
+    const LAYER2_READY: u32 = 0x4;
+    let past_config = device.is_some_and(|device| device.state >= device::IP_CONFIG);
+    match layer {
+        // Without ports it stays like that, and has no row in the database.
+        Layer::OvsBridge => active.flags & active::IS_CONTROLLER != 0,
+        Layer::OvsPort | Layer::Kernel => active.flags & LAYER2_READY != 0 && past_config,
+        Layer::Vpn => false,
+    }
+}
+
+/// The device knows better than the activation.
+fn why(device: Option<&DeviceGlimpse>, active: Option<&ActiveGlimpse>) -> String {
+    let of_device = device.and_then(|device| reasons::of_device(device.reason));
+    let of_active = || active.and_then(|active| reasons::of_activation(active.reason));
+    of_device.or_else(of_active).unwrap_or("NetworkManager gives no reason").to_owned()
+}
+
+/// How long a profile may take without any progress.
+fn patience(what: &Await, profile: Option<&Profile>) -> Duration {
+    let has_supplicant = profile.is_some_and(|profile| profile.has("802-1x") || profile.has("macsec"));
+    let waits_for_ip = matches!(what.until, Until::Ready { ipv4, ipv6, .. } if ipv4 || ipv6);
+    if has_supplicant || waits_for_ip || what.which.layer == Layer::Vpn { LONG_PATIENCE } else { PATIENCE }
+}
+
+/// Waits for all of it. `tell` is called for each as it is done.
+pub(super) async fn settle(
+    awaits: &[Await],
+    client: &Client,
+    mirror: &Mirror,
+    mut tell: impl FnMut(&Await),
+) -> Result<(), Failure> {
+    if awaits.is_empty() {
+        return Ok(());
+    }
+    let (mut told, mut seen) = (client.revisions(), mirror.revisions());
+    let mut waiting: Vec<Waiting<'_>> = Vec::new();
+    let mut is_first = true;
+    loop {
+        told.borrow_and_update();
+        seen.borrow_and_update();
+        let image = client.image().ok_or_else(absent)?;
+        let index = Index::of(&image);
+        let time = Instant::now();
+        if std::mem::take(&mut is_first) {
+            waiting.extend(awaits.iter().map(|what| {
+                let profile = match &what.until {
+                    Until::Ready { uuid, .. } => index.profile(uuid),
+                    Until::Announced | Until::Disconnected | Until::Gone => None,
+                };
+                let profile = profile.and_then(|path| image.profiles.get(path)).map(|stored| &stored.profile);
+                let patience = patience(what, profile);
+                Waiting { what, patience, last: Glimpse::default(), worked: None, until: time + patience }
+            }));
+        }
+        let kernel = mirror.image();
+        let links: std::collections::BTreeSet<&str> = kernel.links.values().map(|link| &*link.name).collect();
+        let mut left = Vec::with_capacity(waiting.len());
+        for mut one in waiting {
+            let which = &one.what.which;
+            let is_in_kernel = which.layer == Layer::Kernel && links.contains(which.name.as_str());
+            match one.look(Glimpse::of(one.what, &index, is_in_kernel), time) {
+                Verdict::Done => tell(one.what),
+                Verdict::Working => left.push(one),
+                Verdict::Failed(why) => return Err(failed(which, &format!("cannot be activated: {why}"))),
+            }
+        }
+        waiting = left;
+        let Some(until) = waiting.iter().map(|one| one.until).min() else { return Ok(()) };
+        let event = async {
+            tokio::select! {
+                changed = told.changed() => changed.is_ok(),
+                changed = seen.changed() => changed.is_ok(),
+            }
+        };
+        match timeout_at(until, event).await {
+            Ok(true) => sleep(LOOK_GAP).await,
+            Ok(false) => return Err(absent()),
+            Err(_) => {
+                let late = waiting.iter().find(|one| one.until <= Instant::now());
+                return Err(late.map_or_else(absent, stalled));
+            }
+        }
+    }
+}
+
+fn stalled(one: &Waiting<'_>) -> Failure {
+    let seconds = one.patience.as_secs();
+    let state = match (&one.last.device, &one.last.active) {
+        (Some(device), _) => format!("its device is in state {} of NetworkManager", device.state),
+        (None, Some(active)) => format!("its activation is in state {} of NetworkManager", active.state),
+        (None, None) => "NetworkManager has no device of that name".to_owned(),
+    };
+    failed(
+        &one.what.which,
+        &format!("waited until {}, and nothing has happened for {seconds} s: {state}", one.what),
+    )
+}
+
+fn failed(which: &Which, what: &str) -> Failure {
+    let message = format!("{which} {what}");
+    Failure { kind: ErrorKind::PluginFailure, subject: Some(which.name.clone()), message }
+}
+
+/// There is no NetworkManager on the bus.
+pub(super) fn absent() -> Failure {
+    Failure {
+        kind: ErrorKind::PluginFailure,
+        subject: None,
+        message: "NetworkManager is not running".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READY: Until = Until::Ready { uuid: String::new(), ipv4: false, ipv6: false };
+
+    fn device(state: u32, reason: u32, is_active: bool) -> Option<DeviceGlimpse> {
+        Some(DeviceGlimpse { state, reason, real: true, is_active })
+    }
+
+    fn active(state: u32, flags: u32) -> Option<ActiveGlimpse> {
+        Some(ActiveGlimpse { path: "/active/1".into(), state, flags, reason: 3 })
+    }
+
+    fn judged(
+        until: &Until,
+        layer: Layer,
+        device: Option<DeviceGlimpse>,
+        active: Option<ActiveGlimpse>,
+    ) -> Verdict {
+        judge(until, layer, &Glimpse { device, active, is_in_kernel: false }, None)
+    }
+
+    #[test]
+    fn an_activation_is_done_when_its_link_is() {
+        let judged = |state, active| judged(&READY, Layer::Kernel, device(state, 0, true), active);
+        assert_eq!(judged(100, active(2, 0x1c)), Verdict::Done);
+        assert_eq!(judged(70, active(1, 0x4)), Verdict::Done, "without waiting for addresses");
+        assert_eq!(judged(50, active(1, 0x4)), Verdict::Working);
+        assert_eq!(judged(70, active(1, 0x2)), Verdict::Working, "a port that waits for its controller");
+        assert_eq!(judged(110, active(3, 0x4)), Verdict::Working, "a newer one may take its place");
+    }
+
+    #[test]
+    fn an_empty_bridge_of_open_vswitch_is_done_though_it_never_is_ready() {
+        let made = active(1, active::IS_CONTROLLER);
+        assert_eq!(judged(&READY, Layer::OvsBridge, device(70, 0, true), made.clone()), Verdict::Done);
+        assert_eq!(judged(&READY, Layer::Kernel, device(70, 0, true), made), Verdict::Working);
+    }
+
+    #[test]
+    fn wait_ip_waits_for_the_families_it_names() {
+        let until = Until::Ready { uuid: String::new(), ipv4: true, ipv6: false };
+        let judged = |flags| judged(&until, Layer::Kernel, device(70, 0, true), active(1, flags));
+        assert_eq!(judged(0x4), Verdict::Working);
+        assert_eq!(judged(0x4 | active::IP6_READY), Verdict::Working);
+        assert_eq!(judged(0x4 | active::IP4_READY), Verdict::Done);
+    }
+
+    #[test]
+    fn a_failure_is_told_with_the_reason_of_the_device() {
+        let failed = |why: &str| Verdict::Failed(why.to_owned());
+        let gone = judged(&READY, Layer::Kernel, device(30, 64, false), None);
+        assert_eq!(gone, failed("another host has its IP address"));
+        let vague = judged(&READY, Layer::Kernel, device(30, 0, false), active(4, 0));
+        assert_eq!(vague, failed("the device was disconnected"));
+        assert_eq!(judged(&READY, Layer::Kernel, None, None), failed("NetworkManager gives no reason"));
+    }
+
+    #[test]
+    fn devices_are_announced_disconnected_and_gone() {
+        let at = |until: &Until, device, is_in_kernel| {
+            judge(until, Layer::Kernel, &Glimpse { device, active: None, is_in_kernel }, None)
+        };
+        assert_eq!(at(&Until::Announced, None, true), Verdict::Working);
+        assert_eq!(at(&Until::Announced, device(10, 71, false), true), Verdict::Working);
+        assert_eq!(at(&Until::Announced, device(10, 70, false), true), Verdict::Done);
+        assert_eq!(at(&Until::Disconnected, device(110, 0, true), true), Verdict::Working);
+        assert_eq!(at(&Until::Disconnected, device(30, 0, false), true), Verdict::Done);
+        assert_eq!(at(&Until::Disconnected, None, false), Verdict::Done);
+        assert_eq!(at(&Until::Gone, None, true), Verdict::Working);
+        assert_eq!(at(&Until::Gone, None, false), Verdict::Done);
+    }
+
+    #[test]
+    fn a_wait_lasts_as_long_as_something_moves() {
+        let what = Await { which: Which::kernel("eth1"), until: READY };
+        let start = Instant::now();
+        let mut one = Waiting {
+            what: &what,
+            patience: PATIENCE,
+            last: Glimpse::default(),
+            worked: None,
+            until: start + PATIENCE,
+        };
+        let moved = Glimpse { device: device(50, 0, true), active: active(1, 0), is_in_kernel: true };
+        let later = start + Duration::from_secs(7);
+        assert_eq!(one.look(moved.clone(), later), Verdict::Working);
+        assert_eq!(one.until, later + PATIENCE);
+        assert_eq!(one.look(moved, later + Duration::from_secs(5)), Verdict::Working);
+        assert_eq!(one.until, later + PATIENCE, "nothing has moved");
+        let gone = Glimpse { device: device(30, 0, false), active: None, is_in_kernel: true };
+        let failed = Verdict::Failed("the device was disconnected".to_owned());
+        assert_eq!(one.look(gone, later), failed, "the activation that was seen gives the reason");
+    }
+
+    #[test]
+    fn of_two_activations_the_newer_counts() {
+        assert!(number("/org/freedesktop/NetworkManager/ActiveConnection/10") > number("/a/9"));
+        let mut image = Image::default();
+        for (path, state) in [("/active/9", 1), ("/active/10", 2)] {
+            let active = Active { uuid: "u".into(), state, ..Active::default() };
+            image.actives.insert(path.into(), std::sync::Arc::new(active));
+        }
+        assert_eq!(Index::of(&image).active("u").map(|(_, active)| active.state), Some(2));
+    }
+}
