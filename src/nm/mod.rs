@@ -25,6 +25,7 @@ mod keeper;
 mod live;
 mod print;
 pub mod settings;
+pub mod show;
 mod value;
 mod wire;
 

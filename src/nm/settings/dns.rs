@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::ip::setting;
-use crate::nm::{Profile, Value};
+use crate::nm::{Profile, Setting, Value};
 use crate::state::DnsSettings;
 
 /// Priorities of what was asked for: the lower comes first (as the peer, semantics D10).
 const FIRST: i32 = 40;
 const SECOND: i32 = 50;
 
-/// The priority of a stack that names none: 50, of a VPN 100 (nm-settings-dbus(5)).
-const DEFAULT: i32 = 50;
+/// The priority of a stack that names none (nm-settings-dbus(5)).
+const DEFAULT: i32 = 100;
+const DEFAULT_OF_VPN: i32 = 50;
 
 /// Makes these the name servers of one stack; those of the other family are left to it. Searches and
 /// options stand beside the first server; settings without a list of searches are the rest of what
@@ -70,41 +71,74 @@ fn address(server: &str) -> Option<IpAddr> {
 /// its interface.
 pub fn dns_of(profile: &Profile) -> DnsSettings {
     let (mut server, mut search, mut options) = (Vec::new(), Vec::new(), Vec::new());
-    for stack in stacks_of(profile) {
-        let texts = |key| profile.get(stack.name, key).and_then(Value::as_texts).unwrap_or_default().iter();
-        server.extend(texts("dns-data").map(|text| shown_server(text, profile.interface_name())));
-        search.extend(texts("dns-search").filter(|domain| !domain.starts_with('~')).cloned());
-        options.extend(texts("dns-options").cloned());
+    for names in names_of(profile, profile.interface_name()) {
+        server.extend(names.server);
+        search.extend(names.search);
+        options.extend(names.options);
     }
-    for list in [&mut search, &mut options] {
-        keep_first(list);
-    }
+    keep_first(&mut search);
+    keep_first(&mut options);
     DnsSettings { server: Some(server), search: Some(search), options: Some(options) }
 }
 
-/// One IP stack of a profile that has something to say about names.
-struct Stack {
-    name: &'static str,
-    priority: i32,
+/// What somebody says about names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::nm) struct Names {
+    /// The lower comes first; a negative one excludes those behind it.
+    pub priority: i32,
+    pub server: Vec<String>,
+    pub search: Vec<String>,
+    pub options: Vec<String>,
 }
 
-fn stacks_of(profile: &Profile) -> Vec<Stack> {
-    let mut stacks: Vec<Stack> = [false, true]
-        .map(|is_v6| Stack { name: setting(is_v6), priority: priority(profile, setting(is_v6)) })
-        .into();
-    stacks.retain(|stack| profile.has(stack.name));
-    stacks.sort_by_key(|stack| stack.priority);
-    stacks
+/// What each stack of a profile says, in the order of use. Routing domains are left out.
+pub(in crate::nm) fn names_of(profile: &Profile, interface: Option<&str>) -> Vec<Names> {
+    let stacks = [false, true].map(setting).into_iter().filter(|name| profile.has(name));
+    let mut all: Vec<Names> = stacks
+        .map(|name| {
+            let texts = |key| profile.get(name, key).and_then(Value::as_texts).unwrap_or_default().iter();
+            Names {
+                priority: priority(profile, name),
+                server: texts("dns-data").map(|text| shown_server(text, interface)).collect(),
+                search: texts("dns-search").filter(|domain| !domain.starts_with('~')).cloned().collect(),
+                options: texts("dns-options").cloned().collect(),
+            }
+        })
+        .collect();
+    all.sort_by_key(|names| names.priority);
+    all
 }
 
 fn priority(profile: &Profile, name: &str) -> i32 {
     let own = profile.get(name, "dns-priority").and_then(Value::as_number);
-    own.and_then(|own| i32::try_from(own).ok()).filter(|own| *own != 0).unwrap_or(DEFAULT)
+    let default = if profile.kind() == Some("vpn") { DEFAULT_OF_VPN } else { DEFAULT };
+    own.and_then(|own| i32::try_from(own).ok()).filter(|own| *own != 0).unwrap_or(default)
+}
+
+/// What the global configuration says (`GlobalDnsConfiguration`), and whether its servers are all there
+/// are: they are those of its domain `*`.
+pub(in crate::nm) fn global_names(global: &Setting) -> (Names, bool) {
+    let texts = |from: Option<&Setting>, key| -> Vec<String> {
+        from.and_then(|from| from.get(key)).and_then(Value::as_texts).unwrap_or_default().to_vec()
+    };
+    let dict = |value: &'_ Value| match value {
+        Value::Dict(dict) => Some(dict.clone()),
+        _ => None,
+    };
+    let all = global.get("domains").and_then(dict).and_then(|domains| domains.get("*").and_then(dict));
+    let server = texts(all.as_ref(), "servers").iter().map(|server| shown_server(server, None)).collect();
+    let names = Names {
+        priority: 0,
+        server,
+        search: texts(Some(global), "searches"),
+        options: texts(Some(global), "options"),
+    };
+    (names, all.is_some())
 }
 
 /// In canonical form; a link-local one with its interface (semantics S48). What is no plain address
 /// (a URI) is shown as it stands.
-pub(crate) fn shown_server(text: &str, interface: Option<&str>) -> String {
+pub(in crate::nm) fn shown_server(text: &str, interface: Option<&str>) -> String {
     let (plain, scope) = match text.split_once('%') {
         Some((plain, scope)) => (plain, Some(scope)),
         None => (text, interface),
@@ -117,7 +151,7 @@ pub(crate) fn shown_server(text: &str, interface: Option<&str>) -> String {
 }
 
 /// Drops what was there before.
-pub(crate) fn keep_first(list: &mut Vec<String>) {
+pub(in crate::nm) fn keep_first(list: &mut Vec<String>) {
     let mut seen = BTreeSet::new();
     list.retain(|item| seen.insert(item.clone()));
 }

@@ -15,6 +15,7 @@ mod rules;
 mod way;
 
 pub use dns::dns_of;
+pub(super) use dns::{Names, global_names, keep_first, names_of, shown_server};
 pub use routes::routes_of;
 pub use rules::rules_of;
 
