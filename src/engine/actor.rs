@@ -15,10 +15,13 @@ use super::board::Board;
 use super::handle::{Asked, Command};
 use super::nets::Nets;
 use super::store::Store;
-use super::work::Worker;
+use super::work::{Worker, snapshot_of};
+use crate::backend::Availability;
 use crate::state::{ErrorKind, State};
-use crate::system::Clock;
-use crate::transaction::{Config, Effect, Event, Machine, Now, Outcome, Ticket, refusal};
+use crate::system::{Clock, SafetyNet};
+use crate::transaction::{
+    Config, Effect, Event, Found, Machine, Now, Outcome, Service, Stored, Ticket, Work, refusal,
+};
 use crate::wire::{Owner, ProgressInfo, TransactionInfo};
 
 /// Least time between two progress events of a transaction.
@@ -45,6 +48,9 @@ pub(super) struct Actor {
     pub(super) progress: watch::Receiver<Option<ProgressInfo>>,
     pub(super) tickets: Tickets,
     pub(super) nets: Nets,
+    pub(super) availability: watch::Receiver<Availability>,
+    /// What is shown of the backend's service.
+    pub(super) lack: Option<String>,
     /// Most entries of the history.
     pub(super) history_max: usize,
     /// What is committed; None while a transaction is under way, or nothing is certain.
@@ -95,6 +101,7 @@ enum Woken {
     Event(Event),
     Command(Command),
     Progress(ProgressInfo),
+    Service,
     Net,
     GiveUp,
 }
@@ -135,7 +142,11 @@ impl Actor {
             since.into_entries().for_each(|info| seen.history.add(info));
             seen.boot = loaded.boot;
         }
-        let (machine, effects) = Machine::recover(loaded.found, self.config.clone(), self.now());
+        let service = self.service();
+        self.nets.lost(service.losses);
+        let nets = self.nets_of(&loaded.found);
+        self.nets.adopt(nets);
+        let (machine, effects) = Machine::recover(loaded.found, self.config.clone(), service, self.now());
         let mut running = Running {
             machine,
             work: None,
@@ -149,12 +160,34 @@ impl Actor {
         Ok(running)
     }
 
+    /// The nets that the backend made with the snapshots of what was found.
+    fn nets_of(&self, found: &Found) -> Vec<Arc<dyn SafetyNet>> {
+        let records = [&found.rollback, &found.checkpoint].into_iter().filter_map(|stored| match stored {
+            Stored::Is(record) => Some(record),
+            Stored::Missing | Stored::Unreadable(_) => None,
+        });
+        records
+            .filter(|record| record.backend == self.config.backend)
+            .filter_map(|record| self.worker.backend.safety_net(&snapshot_of(&record.before)))
+            .collect()
+    }
+
+    /// The service of the backend as it is now.
+    fn service(&mut self) -> Service {
+        let Availability { losses, missing } = self.availability.borrow_and_update().clone();
+        Service { losses, missing }
+    }
+
     async fn serve(&mut self, mut running: Running, recovered: &mut Option<oneshot::Sender<()>>) -> End {
         loop {
             if running.machine.is_recovered() {
                 drop(recovered.take());
             }
             self.show_rest(&running.machine);
+            self.show_lack(&running.machine);
+            if running.machine.working_on().is_none() && !matches!(running.end, Some(End::Halted)) {
+                self.nets.let_go();
+            }
             if let Some(end) = running.end.take() {
                 if let Some(chore) = running.chore.take() {
                     // Its writes must not go on while the disk is read.
@@ -180,6 +213,11 @@ impl Actor {
                     running.progress_not_before = Instant::now() + PROGRESS_GAP;
                     continue;
                 }
+                Woken::Service => {
+                    let service = self.service();
+                    self.nets.lost(service.losses);
+                    Event::Service(service)
+                }
                 Woken::Net => continue,
                 Woken::GiveUp => {
                     warn!("stopping before everything is at a safe end; the next start recovers");
@@ -198,9 +236,13 @@ impl Actor {
         let stop_at = running.stop_at;
         // Every arm may be dropped and asked again: the futures of work are kept in `running`,
         // the others lose nothing.
+        // What a net of the backend guarded is over when it is let go, and not before that is on disk.
+        let may_work = !self.nets.holds_back();
         tokio::select! {
             biased;
-            outcome = doing(&mut running.work) => Woken::Event(Event::Done(outcome)),
+            // First: how work ended is judged by what is known then.
+            () = changed(&mut self.availability) => Woken::Service,
+            outcome = doing(&mut running.work), if may_work => Woken::Event(Event::Done(outcome)),
             outcome = doing(&mut running.chore) => Woken::Event(Event::ChoreDone(outcome)),
             () = async { self.clock.sleep_until(wake_at.unwrap_or_default()).await }, if wake_at.is_some() => {
                 Woken::Event(Event::Tick)
@@ -208,7 +250,7 @@ impl Actor {
             progress = next_progress(&mut self.progress, not_before) => Woken::Progress(progress),
             () = async { sleep_until(stop_at.unwrap_or(not_before)).await }, if stop_at.is_some() => Woken::GiveUp,
             // Until all is recovered, the net of an earlier daemon stays as it is.
-            () = self.nets.turn(), if listen => Woken::Net,
+            () = self.nets.turn(listen) => Woken::Net,
             Some(command) = self.inbox.recv(), if listen => Woken::Command(command),
         }
     }
@@ -235,6 +277,13 @@ impl Actor {
         for effect in effects {
             match effect {
                 Effect::Start(work) => {
+                    match &work {
+                        Work::Execute(_) => self.nets.guard(),
+                        // Before the record goes, which the next daemon would know them by; and before a
+                        // new one is made.
+                        Work::Clear | Work::SetAside | Work::Snapshot { .. } => self.nets.let_go(),
+                        _ => {}
+                    }
                     let worker = self.worker.clone();
                     running.work = Some(Box::pin(async move { worker.run(work).await }));
                 }
@@ -263,6 +312,8 @@ impl Actor {
             let command = tokio::select! {
                 biased;
                 () = sleep_until(end) => return false,
+                // Nothing is decided: they are kept where they are.
+                () = self.nets.turn(false) => continue,
                 command = self.inbox.recv() => command,
             };
             match command {
@@ -286,6 +337,19 @@ impl Actor {
             }
             !is_same
         });
+    }
+
+    /// Shows what a person must know about the service of the backend, as long as it is so.
+    fn show_lack(&mut self, machine: &Machine) {
+        let lack = machine.lacks();
+        if lack == self.lack {
+            return;
+        }
+        if let Some(alert) = self.lack.take() {
+            self.board.settled(&alert);
+        }
+        lack.iter().for_each(|alert| self.alert(alert.clone()));
+        self.lack = lack;
     }
 
     fn alert(&self, alert: String) {
@@ -324,6 +388,13 @@ fn request_event(tickets: &mut Tickets, owner: Owner, request: Asked, answer: An
         Asked::Rollback { id } => Event::Rollback { ticket, owner, id },
         Asked::Extend { id, seconds } => Event::Extend { ticket, owner, id, seconds },
         Asked::Cancel { id } => Event::Cancel { ticket, owner, id },
+    }
+}
+
+/// Completes when the service of the backend was lost or is there again.
+async fn changed(availability: &mut watch::Receiver<Availability>) {
+    if availability.changed().await.is_err() {
+        std::future::pending().await
     }
 }
 

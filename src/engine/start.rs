@@ -124,12 +124,14 @@ pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
     let board = Arc::new(Board::new());
     let store = Store::new(disk, threads);
     let capabilities = backend.capabilities();
+    let nets = Nets::new(safety_net.clone(), clock.clone(), board.clone());
     let actor = Actor {
         worker: Arc::new(Worker {
             backend: backend.clone(),
             prober,
             store: store.clone(),
             board: board.clone(),
+            made_net: nets.made(),
             progress: progress_sender,
             threads,
         }),
@@ -145,7 +147,9 @@ pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
         inbox,
         progress,
         tickets: Tickets::default(),
-        nets: Nets::new(safety_net.clone(), board.clone()),
+        nets,
+        availability: backend.availability(),
+        lack: None,
         history_max,
         resting,
     };

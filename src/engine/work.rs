@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::board::Board;
+use super::nets::Made;
 use super::possible::{Missing, Possible, possible, problems};
 use super::store::Store;
 use crate::backend::{Backend, Failure, Snapshot, Step};
@@ -54,6 +55,7 @@ pub(super) struct Worker {
     pub(super) prober: Arc<dyn Prober>,
     pub(super) store: Store,
     pub(super) board: Arc<Board>,
+    pub(super) made_net: Made,
     pub(super) progress: watch::Sender<Option<ProgressInfo>>,
     pub(super) threads: bool,
 }
@@ -137,7 +139,11 @@ impl Worker {
         base: Arc<State>,
     ) -> Result<(Arc<Before>, Planned), Vec<Problem>> {
         let snapshot = bounded("the snapshot", SNAPSHOT_MAX, self.backend.snapshot()).await;
-        let Snapshot { state, private, mut touched } = snapshot.map_err(|problem| vec![problem])?;
+        let snapshot = snapshot.map_err(|problem| vec![problem])?;
+        if let Some(net) = self.backend.safety_net(&snapshot) {
+            *self.made_net.lock().unwrap_or_else(PoisonError::into_inner) = Some(net);
+        }
+        let Snapshot { state, private, mut touched } = snapshot;
         let state = Arc::new(state);
         let planned = self.plan(desired, options, base, Some(state.clone())).await?;
         touched.extend(&planned.plan);

@@ -20,16 +20,11 @@ pub trait SafetyNet: Send + Sync {
     /// What `status` calls it.
     fn name(&self) -> &'static str;
 
-    /// Sets it for that deadline (a time of [`Clock::now`]), in the place of any earlier one; or
+    /// Makes it come at that moment (a time of [`Clock::now`]), in the place of any earlier one; or
     /// takes it away. An error says why, for people.
-    fn set(
-        &self,
-        deadline: Option<Duration>,
-    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
+    fn set(&self, at: Option<Duration>) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
 }
 
-/// How long after the daemon's own deadline: time for it to do it itself.
-const MARGIN: Duration = Duration::from_secs(30);
 /// Pause before it is tried again, if something was left to restore.
 const AGAIN: Duration = Duration::from_secs(60);
 /// How exact the timer is.
@@ -67,12 +62,12 @@ impl SystemdTimer {
         Ok(Some(Self { unit: format!("nmstated-restore@{instance}.timer"), clock }))
     }
 
-    async fn start(&self, deadline: Duration) -> zbus::Result<Result<(), String>> {
+    async fn start(&self, at: Duration) -> zbus::Result<Result<(), String>> {
         let mut manager = Manager::connect().await?;
         if self.is_loaded() {
             manager.job("StopUnit", &(&self.unit, MODE)).await?;
         }
-        let in_time = (deadline + MARGIN).saturating_sub(self.clock.now());
+        let in_time = at.saturating_sub(self.clock.now());
         let wall = self.clock.wall().saturating_add(in_time.as_secs());
         let monotonic = vec![("OnActiveSec", micros(in_time)), ("OnUnitInactiveSec", micros(AGAIN))];
         let properties: Vec<(&str, Variant<'_>)> = vec![
@@ -110,13 +105,10 @@ impl SafetyNet for SystemdTimer {
         "systemd-timer"
     }
 
-    fn set(
-        &self,
-        deadline: Option<Duration>,
-    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+    fn set(&self, at: Option<Duration>) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
         Box::pin(async move {
-            let result = match deadline {
-                Some(deadline) => self.start(deadline).await,
+            let result = match at {
+                Some(at) => self.start(at).await,
                 None => self.stop().await.map(Ok),
             };
             result.unwrap_or_else(|error| Err(format!("systemd on the system bus: {error}")))

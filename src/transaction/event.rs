@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Before, Record};
+use super::{Before, Record, Service};
 use crate::plan::{self, Plan};
 use crate::state::{Document, Problem, State};
 use crate::wire::{ClientPath, Owner, Probe, TransactionId, TransactionInfo};
@@ -143,6 +143,8 @@ pub enum Event {
     ChoreDone(Outcome),
     /// The moment of [`Machine::wake_at`](super::Machine::wake_at) may have come.
     Tick,
+    /// The service that the backend works through was lost, or is there again.
+    Service(Service),
     /// The daemon is to stop.
     Stop,
 }

@@ -120,6 +120,10 @@ pub(super) enum Step {
         attempt: u32,
         at: Duration,
     },
+    /// Nothing is under way until the service of the backend is there.
+    AwaitingService {
+        attempt: u32,
+    },
     /// After a reboot: the backend is told what is committed, in case it had begun to keep more.
     PersistingBefore,
     SettingAside,

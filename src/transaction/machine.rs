@@ -11,6 +11,7 @@ use super::probing::may_probe;
 use super::queue::{Waiting, admit};
 use super::record::Phase;
 use super::report::{error_info, refusal};
+use super::service::Service;
 use crate::state::{ErrorKind, Path, Problem, State};
 use crate::wire::{ErrorInfo, Owner, Probe, Stage, TransactionId, TransactionInfo};
 
@@ -39,6 +40,7 @@ pub struct Machine {
     pub(super) queue: VecDeque<Waiting>,
     pub(super) live: Option<Live>,
     pub(super) committed: Arc<State>,
+    pub(super) service: Service,
     pub(super) next_id: TransactionId,
     /// Ids from here on are not reserved yet.
     pub(super) ids_end: TransactionId,
@@ -65,12 +67,18 @@ enum Found {
 }
 
 impl Machine {
-    pub(super) fn new(config: Config, committed: Arc<State>, next_id: TransactionId) -> Self {
+    pub(super) fn new(
+        config: Config,
+        committed: Arc<State>,
+        service: Service,
+        next_id: TransactionId,
+    ) -> Self {
         Self {
             config,
             queue: VecDeque::new(),
             live: None,
             committed,
+            service,
             next_id,
             ids_end: next_id,
             ids_failed: false,
@@ -104,6 +112,7 @@ impl Machine {
             Event::Done(outcome) => self.done(outcome, now),
             Event::ChoreDone(outcome) => self.chore_done(outcome),
             Event::Tick => {}
+            Event::Service(service) => self.service_is(service, now),
             Event::Stop => self.stop(now),
         }
         self.expire(now);
@@ -121,10 +130,10 @@ impl Machine {
         }
     }
 
-    /// Whether nothing of an earlier daemon is left to undo.
+    /// Whether nothing of an earlier daemon is left to undo, or nothing can be undone now.
     pub fn is_recovered(&self) -> bool {
-        self.is_over
-            || (self.chore.is_none() && self.live.as_ref().is_none_or(|live| live.step == Step::Awaiting))
+        let waits = |live: &Live| matches!(live.step, Step::Awaiting | Step::AwaitingService { .. });
+        self.is_over || (self.chore.is_none() && self.live.as_ref().is_none_or(waits))
     }
 
     /// The transaction that is under way, or awaits commit.
@@ -167,6 +176,7 @@ impl Machine {
         if self.is_stopping {
             return Err(refusal(ErrorKind::Cancelled, "the daemon is stopping"));
         }
+        self.check_service()?;
         check_seconds("timeout", options.timeout_s)?;
         may_probe(owner, options)?;
         if let Some(id) = options.join {
@@ -331,8 +341,12 @@ impl Machine {
                 };
                 self.answer(ticket, Err(refusal(kind, message)));
             }
-            Event::Disconnected { .. } | Event::Done(_) | Event::ChoreDone(_) | Event::Tick | Event::Stop => {
-            }
+            Event::Disconnected { .. }
+            | Event::Done(_)
+            | Event::ChoreDone(_)
+            | Event::Service(_)
+            | Event::Tick
+            | Event::Stop => {}
         }
     }
 
@@ -387,10 +401,9 @@ impl Machine {
         if self.is_over {
             return;
         }
-        let rests = self
-            .live
-            .as_ref()
-            .is_none_or(|live| matches!(live.step, Step::Awaiting | Step::RestoringAgain { .. }));
+        let rests = self.live.as_ref().is_none_or(|live| {
+            matches!(live.step, Step::Awaiting | Step::RestoringAgain { .. } | Step::AwaitingService { .. })
+        });
         let ids_wanted = match self.is_stopping {
             // Nothing is skipped after an orderly stop.
             true if rests => self.next_id,

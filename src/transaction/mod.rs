@@ -11,6 +11,7 @@ mod queue;
 mod record;
 mod recover;
 mod report;
+mod service;
 mod steps;
 
 pub use accumulate::accumulate;
@@ -24,3 +25,4 @@ pub use queue::{QUEUE_MAX, ROOT_RESERVE, UID_SHARE};
 pub use record::{Before, Committed, Phase, Record, read_ids, write_ids};
 pub use recover::{Found, Stored};
 pub use report::{error_info, refusal};
+pub use service::Service;

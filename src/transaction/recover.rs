@@ -8,6 +8,9 @@ use super::event::{Effect, Now};
 use super::live::{Checkpoint, Live, Step};
 use super::machine::{Config, Machine, cancelled};
 use super::record::{Committed, Phase, Record};
+use super::report::{error_info, refusal};
+use super::service::Service;
+use crate::state::ErrorKind;
 use crate::wire::{Stage, TransactionId};
 
 /// Ids skipped when the file that reserves them is unreadable.
@@ -40,7 +43,7 @@ pub struct Found {
 impl Machine {
     /// The machine that goes on from what was found, and what it does first. Total: whatever the
     /// disk holds leads to a machine.
-    pub fn recover(found: Found, config: Config, now: Now) -> (Self, Vec<Effect>) {
+    pub fn recover(found: Found, config: Config, service: Service, now: Now) -> (Self, Vec<Effect>) {
         let mut alerts = Vec::new();
         let Found { checkpoint, rollback, committed, ids, in_history, has_incomplete } = found;
         let committed = take("what is committed", committed, &mut alerts).unwrap_or_else(Committed::nothing);
@@ -58,7 +61,7 @@ impl Machine {
         let next_id = ids.unwrap_or(1).max(used + 1 + skipped);
 
         let last = committed.last;
-        let mut machine = Self::new(config, committed.state, next_id);
+        let mut machine = Self::new(config, committed.state, service, next_id);
         machine.out.extend(alerts.into_iter().map(Effect::Alert));
         let rollback = rollback.map(|record| (record, true));
         let records = rollback.into_iter().chain(checkpoint.map(|record| (record, false)));
@@ -91,6 +94,12 @@ impl Machine {
         if !is_same_boot {
             return self
                 .roll_back(live, Some(cancelled("the machine was restarted before it was committed")));
+        }
+        if awaits && let Some(missing) = self.service.missing.clone() {
+            let message =
+                format!("the service of the backend was lost while the change awaited commit: {missing}");
+            let live = Live { stage: Stage::AwaitingCommit, ..live };
+            return self.roll_back(live, error_info(&refusal(ErrorKind::PluginFailure, message)));
         }
         if awaits {
             // Past its deadline, the machine rolls it back at once.

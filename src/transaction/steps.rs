@@ -168,7 +168,11 @@ impl Machine {
     fn recorded(&mut self, mut live: Live, result: Result<(), Problem>, now: Now) {
         let asked = match (result, live.asked.take()) {
             (Err(problem), _) => Some((error_info(&[problem]), Stage::Failed)),
-            (Ok(()), Some(Asked::GoBack(cause))) => Some((cause, Stage::Cancelled)),
+            (Ok(()), Some(Asked::GoBack(cause))) => {
+                let is_wanted = |cause: &ErrorInfo| cause.kind == ErrorKind::Cancelled.name();
+                let is_wanted = cause.as_ref().is_none_or(is_wanted);
+                Some((cause, if is_wanted { Stage::Cancelled } else { Stage::Failed }))
+            }
             (Ok(()), Some(Asked::Commit) | None) => None,
         };
         let checkpoint = live.checkpoint.as_mut().expect("what is recorded is a checkpoint");
@@ -413,6 +417,7 @@ impl Machine {
             Step::Marking
             | Step::Restoring { .. }
             | Step::RestoringAgain { .. }
+            | Step::AwaitingService { .. }
             | Step::PersistingBefore
             | Step::SettingAside => self.live = Some(live),
             Step::Committing { .. }
@@ -438,6 +443,9 @@ impl Machine {
     }
 
     pub(super) fn restore(&mut self, live: Live, attempt: u32) {
+        if self.service.missing.is_some() {
+            return self.await_service(live, attempt);
+        }
         let checkpoint = live.checkpoint.as_ref().expect("what is rolled back has a checkpoint");
         if !checkpoint.is_same_boot && self.config.volatile_until_commit {
             let committed = self.committed.clone();

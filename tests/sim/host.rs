@@ -72,14 +72,20 @@ pub fn no_commit() -> ApplyOptions {
 
 impl Host {
     pub fn new() -> Self {
+        Self::on(|fake| fake)
+    }
+
+    /// On a backend that is like this.
+    pub fn on(like: impl FnOnce(FakeBackend) -> FakeBackend) -> Self {
         let world = World::new();
         let disk = Arc::new(FakeDisk::new(world.clone()));
         let faults = Arc::new(Watch { world: world.clone(), disk: disk.clone() });
-        let backend = FakeBackend::with_faults(at_boot(), faults).step_time(Duration::from_millis(10));
+        let backend =
+            FakeBackend::with_faults(at_boot(), faults).step_time(Duration::from_millis(10)).makes_nets();
         Self {
             disk,
             clock: Arc::new(FakeClock::new()),
-            backend: Arc::new(backend),
+            backend: Arc::new(like(backend)),
             net: Arc::default(),
             world,
             boots: 1,

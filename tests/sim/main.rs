@@ -9,6 +9,7 @@ mod net;
 mod path;
 mod probes;
 mod promises;
+mod service;
 mod sweep;
 mod walk;
 mod world;

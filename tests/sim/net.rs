@@ -16,6 +16,9 @@ use crate::world::Dice;
 /// How long a working net takes to be set.
 const TAKES: Duration = Duration::from_millis(3);
 
+/// How long after the deadline it comes.
+const MARGIN: Duration = Duration::from_secs(30);
+
 /// How the net answers.
 #[derive(Clone, Copy, Default)]
 pub enum Manner {
@@ -33,20 +36,20 @@ pub struct FakeNet {
 
 #[derive(Default)]
 struct Seen {
-    deadline: Option<Duration>,
+    comes: Option<Duration>,
     manner: Manner,
     attempts: u32,
 }
 
 impl FakeNet {
-    /// The deadline it is set to.
-    pub fn deadline(&self) -> Option<Duration> {
-        self.seen.lock().expect("no test panics with it").deadline
+    /// When it comes.
+    pub fn comes(&self) -> Option<Duration> {
+        self.seen.lock().expect("no test panics with it").comes
     }
 
     /// What a reboot leaves of it.
     pub fn reset(&self) {
-        self.seen.lock().expect("no test panics with it").deadline = None;
+        self.seen.lock().expect("no test panics with it").comes = None;
     }
 
     fn answer(&self, manner: Manner) {
@@ -63,10 +66,7 @@ impl SafetyNet for FakeNet {
         "fake"
     }
 
-    fn set(
-        &self,
-        deadline: Option<Duration>,
-    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+    fn set(&self, at: Option<Duration>) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
         Box::pin(async move {
             let manner = {
                 let mut seen = self.seen.lock().expect("no test panics with it");
@@ -79,7 +79,7 @@ impl SafetyNet for FakeNet {
                 Manner::Hangs => std::future::pending().await,
             }
             sleep(TAKES).await;
-            self.seen.lock().expect("no test panics with it").deadline = deadline;
+            self.seen.lock().expect("no test panics with it").comes = at;
             Ok(())
         })
     }
@@ -103,28 +103,28 @@ async fn s19_the_net_is_set_exactly_while_something_awaits_commit() {
     let daemon = host.start().await;
     settled().await;
     // What an earlier daemon may have left was taken away once; a plain apply needs none.
-    assert_eq!((host.net.attempts(), host.net.deadline()), (1, None));
+    assert_eq!((host.net.attempts(), host.net.comes()), (1, None));
     assert_eq!(status(&daemon).await.safety_nets, ["daemon", "fake"]);
     daemon.apply(&dummy("dummy0", 7)).await;
     settled().await;
     assert_eq!(host.net.attempts(), 1);
 
     let info = daemon.try_out(root(), &dummy("dummy1", 8)).await;
-    let deadline = host.clock.now() + Duration::from_secs(60);
+    let deadline = host.clock.now() + Duration::from_secs(60) + MARGIN;
     settled().await;
-    assert_eq!(host.net.deadline(), Some(deadline));
+    assert_eq!(host.net.comes(), Some(deadline));
     daemon.ask(root(), Request::Extend { id: None, seconds: 30 }).await.expect("it is extended");
     settled().await;
     let deadline = deadline + Duration::from_secs(30);
-    assert_eq!(host.net.deadline(), Some(deadline));
+    assert_eq!(host.net.comes(), Some(deadline));
     // It stays while another change joins, and moves only when the deadline does.
     let join = ApplyOptions { join: Some(info.id), ..no_commit() };
     daemon.submit(root(), &dummy("dummy2", 9), join).await.expect("it joins");
-    assert_eq!(host.net.deadline(), Some(deadline));
+    assert_eq!(host.net.comes(), Some(deadline));
     daemon.until(info.id, Stage::AwaitingCommit).await;
     daemon.ask(root(), Request::Commit { id: None }).await.expect("it commits");
     settled().await;
-    assert_eq!(host.net.deadline(), None);
+    assert_eq!(host.net.comes(), None);
     assert_eq!(status(&daemon).await.alerts, [""; 0]);
 }
 
@@ -134,13 +134,13 @@ async fn s19_the_net_stays_while_a_rollback_is_under_way() {
     let daemon = host.start().await;
     let info = daemon.try_out(root(), &dummy("dummy0", 7)).await;
     settled().await;
-    let deadline = host.net.deadline();
+    let deadline = host.net.comes();
     daemon.until(info.id, Stage::RollingBack).await;
     assert!(deadline.is_some());
-    assert_eq!(host.net.deadline(), deadline);
+    assert_eq!(host.net.comes(), deadline);
     assert_eq!(daemon.end(info.id).await.stage, Stage::RolledBack);
     settled().await;
-    assert_eq!(host.net.deadline(), None);
+    assert_eq!(host.net.comes(), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,7 +149,7 @@ async fn s19_the_net_outlives_the_daemon_and_the_next_one_takes_it_over() {
         let host = Host::new();
         let daemon = host.start().await;
         let info = daemon.try_out(root(), &dummy("dummy0", 7)).await;
-        let deadline = host.clock.now() + Duration::from_secs(60);
+        let deadline = host.clock.now() + Duration::from_secs(60) + MARGIN;
         if is_killed {
             settled().await;
             daemon.kill().await;
@@ -157,22 +157,22 @@ async fn s19_the_net_outlives_the_daemon_and_the_next_one_takes_it_over() {
             // An orderly stop waits until it is set.
             daemon.handle.stop().await;
         }
-        assert_eq!(host.net.deadline(), Some(deadline), "killed: {is_killed}");
+        assert_eq!(host.net.comes(), Some(deadline), "killed: {is_killed}");
 
         // Not due: the next one sets it again, whatever it was.
         host.net.reset();
         let daemon = host.start().await;
         settled().await;
-        assert_eq!(host.net.deadline(), Some(deadline));
+        assert_eq!(host.net.comes(), Some(deadline));
         daemon.handle.stop().await;
-        assert_eq!(host.net.deadline(), Some(deadline));
+        assert_eq!(host.net.comes(), Some(deadline));
 
         // Due: the next one rolls back, and then takes it away.
         sleep(Duration::from_secs(120)).await;
         let daemon = host.start().await;
         assert_eq!(daemon.end(info.id).await.stage, Stage::RolledBack);
         settled().await;
-        assert_eq!(host.net.deadline(), None);
+        assert_eq!(host.net.comes(), None);
     }
 }
 
@@ -192,7 +192,7 @@ async fn s19_a_net_that_cannot_be_set_is_told_and_stands_in_nobodys_way() {
         // It is tried again, and the alert goes when that works.
         host.net.answer(Manner::Works);
         sleep(Duration::from_secs(31)).await;
-        assert!(host.net.deadline().is_some());
+        assert!(host.net.comes().is_some());
         assert_eq!(status(&daemon).await.alerts, [""; 0]);
         assert_eq!(daemon.end(info.id).await.stage, Stage::RolledBack);
     }
@@ -209,5 +209,5 @@ async fn s19_after_a_reboot_there_is_no_net_and_nothing_left_to_restore() {
     let daemon = host.start().await;
     assert_eq!(daemon.end(info.id).await.stage, Stage::RolledBack);
     settled().await;
-    assert_eq!(host.net.deadline(), None);
+    assert_eq!(host.net.comes(), None);
 }

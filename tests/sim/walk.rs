@@ -49,6 +49,7 @@ fn run(seed: u64) {
         // Some kinds of trouble are switched off in each run, so that rare mixes appear.
         let rate = [0, 20, 60, 200][dice.below(4)];
         let kinds: Vec<Trouble> = TROUBLES.into_iter().filter(|_| dice.one_in(2)).collect();
+        let is_steady = dice.one_in(2);
         for _ in 0..LIVES {
             host.world.revive();
             let mut trouble = Dice(dice.next());
@@ -63,6 +64,7 @@ fn run(seed: u64) {
                 biased;
                 () = host.world.crashed.notified() => {}
                 () = live(&host, &mut dice, &told) => {}
+                () = come_and_go(&host, Dice(seed), is_steady) => {}
                 () = tokio::time::sleep(Duration::from_secs(24 * 3600)) => panic!("somebody waits for ever\n{}", host.world.log()),
             }
             tokio::task::yield_now().await;
@@ -72,11 +74,29 @@ fn run(seed: u64) {
         }
         host.world.revive();
         host.world.schedule(|_, _| None);
+        host.backend.come_back();
         let daemon = settled(&host).await;
         let history = history(&daemon).await;
         daemon.handle.stop().await;
         judge(&host, &told, &history).await;
     });
+}
+
+/// The service of the backend, which ends now and then and is started again.
+async fn come_and_go(host: &Host, mut dice: Dice, is_steady: bool) {
+    host.backend.come_back();
+    if is_steady {
+        return std::future::pending().await;
+    }
+    loop {
+        tokio::time::sleep(Duration::from_millis(dice.next() % 60_000)).await;
+        host.world.say("-- the service ends".into());
+        host.backend.lose();
+        if dice.one_in(2) {
+            tokio::time::sleep(Duration::from_millis(dice.next() % 30_000)).await;
+        }
+        host.backend.come_back();
+    }
 }
 
 /// One daemon, and what its clients ask of it.
@@ -168,7 +188,8 @@ async fn history(daemon: &Daemon) -> Vec<TransactionInfo> {
 async fn judge(host: &Host, told: &Told, history: &[TransactionInfo]) {
     let log = || host.world.log();
     assert_eq!(host.open_records(), [""; 0], "a record is left\n{}", log());
-    assert_eq!(host.net.deadline(), None, "a safety net is left\n{}", log());
+    assert_eq!(host.net.comes(), None, "a safety net is left\n{}", log());
+    assert!(host.backend.nets().iter().all(Option::is_none), "a net of the backend is left\n{}", log());
     let told = told.lock().expect("no test panics with it").clone();
     for info in told.values().filter(|info| info.stage == Stage::Committed) {
         assert!(host.last_committed() >= info.id, "told committed before it was durable\n{}", log());

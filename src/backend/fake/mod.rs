@@ -1,5 +1,6 @@
 //! A simulated network, for tests of everything above: deterministic, and as faulty as asked.
 
+mod net;
 mod network;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,10 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 
-use super::{Backend, Capabilities, Doing, Failure, Observation, Progress, Snapshot, Step};
+use self::net::{Checkpoints, Net};
+use super::{
+    Availability, Backend, Capabilities, Doing, Failure, Observation, Progress, SafetyNet, Snapshot, Step,
+};
 use crate::plan::{self, Change, Plan};
 use crate::state::{ErrorKind, InterfaceType, Problem, State};
 
@@ -26,6 +30,8 @@ pub enum Point {
     Persist,
     /// A step of a rollback.
     Undo,
+    /// Its own safety net is set, or let go.
+    Net,
 }
 
 /// What goes wrong there.
@@ -67,6 +73,10 @@ pub struct FakeBackend {
     faults: Arc<dyn Faults>,
     step_time: Duration,
     is_volatile: bool,
+    persists: bool,
+    availability: watch::Sender<Availability>,
+    /// What its service guards, if it does.
+    checkpoints: Option<Arc<Checkpoints>>,
 }
 
 struct Network {
@@ -91,6 +101,9 @@ impl FakeBackend {
             faults,
             step_time: Duration::ZERO,
             is_volatile: true,
+            persists: false,
+            availability: watch::Sender::default(),
+            checkpoints: None,
         }
     }
 
@@ -106,6 +119,55 @@ impl FakeBackend {
     pub fn keeps_uncommitted(mut self) -> Self {
         self.is_volatile = false;
         self
+    }
+
+    /// What is committed comes back at boot by itself, as with NetworkManager's profiles.
+    #[must_use]
+    pub fn persists(mut self) -> Self {
+        self.persists = true;
+        self
+    }
+
+    /// It makes a safety net of its own with each snapshot, as with NetworkManager's checkpoints.
+    #[must_use]
+    pub fn makes_nets(mut self) -> Self {
+        self.checkpoints = Some(Arc::default());
+        self
+    }
+
+    /// The nets that it made and that are there still: when each comes, None as it was made.
+    pub fn nets(&self) -> Vec<Option<Duration>> {
+        self.checkpoints.as_ref().map(|checkpoints| checkpoints.all()).unwrap_or_default()
+    }
+
+    /// Its service ends; what the network is stays as it is.
+    pub fn lose(&self) {
+        self.checkpoints.iter().for_each(|checkpoints| checkpoints.forget());
+        self.availability.send_modify(|is| {
+            is.losses += 1;
+            is.missing = Some("the simulated service is not running".into());
+        });
+        self.revision.send_modify(|revision| *revision += 1);
+    }
+
+    /// Its service is there again.
+    pub fn come_back(&self) {
+        self.availability.send_modify(|is| is.missing = None);
+        self.revision.send_modify(|revision| *revision += 1);
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        match &self.availability.borrow().missing {
+            Some(missing) => {
+                let message = missing.clone();
+                Err(Failure { kind: ErrorKind::PluginFailure, subject: None, message })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn look(&self, state: State) -> Observation {
+        Observation { state: Arc::new(state), revision: *self.revision.borrow() }
     }
 
     /// The network as it really is.
@@ -130,6 +192,7 @@ impl FakeBackend {
     /// The machine was restarted: the network is this one now.
     pub fn reset(&self, state: State) {
         *self.network() = Network { former: state.clone(), now: state, persisted: None };
+        self.checkpoints.iter().for_each(|checkpoints| checkpoints.forget());
         self.revision.send_modify(|revision| *revision += 1);
     }
 
@@ -145,6 +208,7 @@ impl FakeBackend {
         } else {
             tokio::time::sleep(self.step_time).await;
         }
+        self.check()?;
         let fault = self.faults.at(point);
         if matches!(fault, None | Some(Fault::After | Fault::HangAfter)) {
             effect(self);
@@ -205,7 +269,7 @@ impl Backend for FakeBackend {
             vlan_filtering: true,
             volatile_until_commit: self.is_volatile,
             profiles: false,
-            persists: false,
+            persists: self.persists,
         }
     }
 
@@ -214,6 +278,7 @@ impl Backend for FakeBackend {
     }
 
     fn observe(&self) -> Result<Observation, Failure> {
+        self.check()?;
         let fault = self.faults.at(Point::Observe);
         let network = self.network();
         let state = match fault {
@@ -221,7 +286,15 @@ impl Backend for FakeBackend {
             Some(Fault::Silent) => network.former.clone(),
             Some(fault) => return Err(failure(Point::Observe, fault)),
         };
-        Ok(Observation { state: Arc::new(state), revision: *self.revision.borrow() })
+        Ok(self.look(state))
+    }
+
+    fn observe_kernel(&self) -> Result<Observation, Failure> {
+        Ok(self.look(self.state()))
+    }
+
+    fn availability(&self) -> watch::Receiver<Availability> {
+        self.availability.subscribe()
     }
 
     fn revision(&self) -> watch::Receiver<u64> {
@@ -236,12 +309,19 @@ impl Backend for FakeBackend {
         Box::pin(async {
             self.act(Point::Snapshot, |_| {}).await?;
             let network = self.network();
-            Ok(Snapshot {
-                state: network.now.clone(),
-                private: to_private(network.persisted.as_ref()),
-                touched: plan::Touched::default(),
-            })
+            let mut private = to_private(network.persisted.as_ref());
+            if let Some(checkpoints) = &self.checkpoints {
+                private["net"] = json!(checkpoints.make());
+            }
+            Ok(Snapshot { state: network.now.clone(), private, touched: plan::Touched::default() })
         })
+    }
+
+    fn safety_net(&self, snapshot: &Snapshot) -> Option<Arc<dyn SafetyNet>> {
+        let (checkpoints, number) = (self.checkpoints.as_ref()?, snapshot.private["net"].as_u64()?);
+        checkpoints
+            .has(number)
+            .then(|| Arc::new(Net::new(checkpoints, number, &self.faults)) as Arc<dyn SafetyNet>)
     }
 
     fn execute<'a>(&'a self, plan: Arc<Plan>, progress: Progress<'a>) -> Doing<'a, ()> {
