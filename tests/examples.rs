@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nmstated::state::{
-    Document, Interface, InterfaceType, Node, SectionInfo, Shape, State, Value, json_schema,
+    Document, Interface, InterfaceType, Mode, Node, SectionInfo, Shape, State, Value, json_schema,
 };
 
 const FOLDERS: [&str; 4] = ["kernel", "host", "managed", "query"];
@@ -106,17 +106,27 @@ fn every_type_of_interface_has_an_example() {
     }
 }
 
-/// Collects the sections that a document uses, and those that there are.
+/// Collects the sections and the keys that a document uses, and those that there are.
 struct Walk {
     used: BTreeSet<&'static str>,
     all: BTreeSet<&'static str>,
+    /// By section; only keys that can be set.
+    used_keys: BTreeSet<(&'static str, &'static str)>,
+    all_keys: BTreeSet<(&'static str, &'static str)>,
 }
 
 impl Walk {
     fn declared(&mut self, shape: &Shape) {
         match shape {
             Shape::Section(info) if !self.all.insert(info.name) => {}
-            Shape::Section(info) => info.fields.iter().for_each(|field| self.declared(&(field.shape)())),
+            Shape::Section(info) => {
+                for field in info.fields {
+                    if field.mode != Mode::ReadOnly {
+                        self.all_keys.insert((info.name, field.key));
+                    }
+                    self.declared(&(field.shape)());
+                }
+            }
             Shape::List(item) | Shape::Table(item) => self.declared(item),
             Shape::Either(forms) => forms.iter().for_each(|form| self.declared(form)),
             _ => {}
@@ -129,6 +139,7 @@ impl Walk {
                 self.used.insert(info.name);
                 for entry in entries {
                     if let Some(field) = info.fields.iter().find(|f| f.names().any(|n| n == entry.key)) {
+                        self.used_keys.insert((info.name, field.key));
                         self.document(&entry.value, &(field.shape)());
                     }
                 }
@@ -156,16 +167,34 @@ impl Walk {
     }
 }
 
-#[test]
-fn every_section_has_an_example() {
+/// What the examples use.
+fn walked() -> Walk {
     let root = Shape::Section(&State::INFO);
-    let mut walk = Walk { used: BTreeSet::new(), all: BTreeSet::new() };
+    let mut walk = Walk {
+        used: BTreeSet::new(),
+        all: BTreeSet::new(),
+        used_keys: BTreeSet::new(),
+        all_keys: BTreeSet::new(),
+    };
     walk.declared(&root);
     for (_, text) in examples() {
         let document = Document::from_text(&text).expect("it is read above");
         walk.document(document.node(), &root);
     }
+    walk
+}
+
+#[test]
+fn every_section_has_an_example() {
+    let walk = walked();
     assert!(walk.all.contains(Interface::INFO.name));
     let missing: Vec<_> = walk.all.difference(&walk.used).collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn every_key_has_an_example() {
+    let walk = walked();
+    let missing: Vec<_> = walk.all_keys.difference(&walk.used_keys).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
 }
