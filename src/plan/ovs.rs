@@ -5,11 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Key, Merge, Merged, OvnChange, OvsDbChange, Reason, ValueChange};
 use crate::state::{
-    InterfaceType, MappingState, OvnBridgeMapping, OvnSettings, OvsSettings, OvsTable, Path, Problem, State,
+    InterfaceType, MappingState, OVN_MAPPINGS, OvnBridgeMapping, OvnSettings, OvsSettings, OvsTable, Path,
+    Problem, State,
 };
-
-/// The external id that holds the mappings (ovn-controller(8)); a document says them in `ovn`.
-pub const MAPPINGS: &str = "ovn-bridge-mappings";
 
 /// Keys and values of one column, or bridges by physical network.
 type Table = BTreeMap<String, String>;
@@ -19,8 +17,8 @@ pub fn merge(desired: &State, current: &State) -> Result<Merge<OvsDbChange, OvsS
     let Some(wanted) = &desired.ovs_db else {
         return Ok(Merge { changes: Vec::new(), expected: None });
     };
-    if wanted.external_ids.as_ref().is_some_and(|ids| ids.0.contains_key(MAPPINGS)) {
-        let path = Path::root().keys("ovs-db.external_ids").key(MAPPINGS);
+    if wanted.external_ids.as_ref().is_some_and(|ids| ids.0.contains_key(OVN_MAPPINGS)) {
+        let path = Path::root().keys("ovs-db.external_ids").key(OVN_MAPPINGS);
         return Err(vec![Problem::invalid(path, "is set by `ovn.bridge-mappings`")]);
     }
     let purges = is_purge(wanted);

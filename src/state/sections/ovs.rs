@@ -50,6 +50,10 @@ impl Serialize for OvsTable {
     }
 }
 
+/// The external id of the host that holds OVN's mappings (ovn-controller(8)). Documents say them in
+/// their own section.
+pub const OVN_MAPPINGS: &str = "ovn-bridge-mappings";
+
 section! {
     /// An Open vSwitch patch port.
     pub struct OvsPatch {
