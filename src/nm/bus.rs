@@ -17,7 +17,7 @@ use super::{Answer, Call, Error};
 
 /// How long an answer is awaited: as long as others on D-Bus do.
 pub const ANSWER_MAX: Duration = Duration::from_secs(25);
-/// Calls that await an answer at a time; more are refused. NetworkManager works them off one by one.
+/// Calls that await an answer, or to be sent, at a time; more are refused.
 pub const CALLS_MAX: usize = 4096;
 /// Waiting sync requests. Callers beyond wait to be queued.
 const SYNC_QUEUE: usize = 16;
@@ -39,11 +39,19 @@ pub(super) struct Shared {
     pub revision: watch::Sender<u64>,
     pub losses: watch::Sender<u64>,
     /// Bounded by [`CALLS_MAX`], and for the keeper's own by the objects there are.
-    outbox: mpsc::UnboundedSender<Message>,
+    outbox: mpsc::UnboundedSender<Outgoing>,
     waiting: Mutex<BTreeMap<NonZeroU32, Waiting>>,
 }
 
-/// A call that was sent.
+/// A message to be sent.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub message: Message,
+    /// A client's call, which is not sent any more once nobody awaits its answer.
+    pub is_call: bool,
+}
+
+/// A call whose answer is awaited.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub answer: oneshot::Sender<Result<Message, Error>>,
@@ -73,9 +81,15 @@ impl Shared {
     }
 
     /// Sends behind everything that was sent before.
-    pub(super) fn send(&self, message: Message) {
+    pub(super) fn send(&self, outgoing: Outgoing) {
         // Without a keeper nobody awaits an answer: its end ends all waits.
-        let _ = self.outbox.send(message);
+        let _ = self.outbox.send(outgoing);
+    }
+
+    /// Whether it is to be sent.
+    pub(super) fn is_wanted(&self, outgoing: &Outgoing) -> bool {
+        let serial = outgoing.message.primary_header().serial_num();
+        !outgoing.is_call || self.waiting().contains_key(&serial)
     }
 
     /// Who awaits the answer to the message with that number.
@@ -84,7 +98,7 @@ impl Shared {
     }
 
     /// The bus is lost: what was not sent yet must not be, and no answer will come to what was.
-    pub(super) fn lose(&self, to_send: &mut mpsc::UnboundedReceiver<Message>, error: &Error) {
+    pub(super) fn lose(&self, to_send: &mut mpsc::UnboundedReceiver<Outgoing>, error: &Error) {
         let all = {
             let mut waiting = self.waiting();
             if self.lock_image().take().is_some() {
@@ -188,8 +202,9 @@ impl Client {
         }
     }
 
-    /// Sends a call now, behind all that were started before; the answer may be awaited later.
-    /// Answers come within [`ANSWER_MAX`] of the start.
+    /// Sends a call now, behind all that were started before; the answer may be awaited later. At most
+    /// a hundred await their answer at NetworkManager, the others follow as it answers. A call that is
+    /// dropped before it could be sent is not sent. Answers come within [`ANSWER_MAX`] of the start.
     pub fn start(&self, call: Call) -> impl Future<Output = Result<Answer, Error>> + Send + use<> {
         let sent = self.send(&call);
         async move { sent?.answer().await }
@@ -209,7 +224,7 @@ impl Client {
             return Err(Error::too_much("too many calls await an answer of NetworkManager"));
         }
         waiting.insert(serial, Waiting { answer, reapplies: call.reapplies().cloned() });
-        self.shared.send(message);
+        self.shared.send(Outgoing { message, is_call: true });
         let shared = Arc::clone(&self.shared);
         Ok(Sent { shared, serial, answer: receiver, form, until: Instant::now() + ANSWER_MAX })
     }

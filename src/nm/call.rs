@@ -48,6 +48,7 @@ pub enum Call {
         device: Option<ObjectPath>,
         specific: Option<ObjectPath>,
     },
+    /// Without a device for a virtual type only, and not in 1.42.4, which answers `UnknownDevice` then.
     AddAndActivate {
         profile: Profile,
         device: Option<ObjectPath>,

@@ -16,9 +16,10 @@ use zbus::message::Type;
 use zbus::{Message, MessageStream, connection};
 
 use super::Error;
-use super::bus::{Shared, SyncRequest};
+use super::bus::{Outgoing, Shared, SyncRequest};
 use super::call::{DEVICE, MANAGER, MANAGER_PATH, NAME, PROFILE, PROPERTIES, Target};
 use super::live::{Live, Question};
+use super::window::Window;
 
 const BUS: &str = "org.freedesktop.DBus";
 const BUS_PATH: &str = "/org/freedesktop/DBus";
@@ -37,8 +38,6 @@ const RULES: [&str; 2] = [
 const BATCH: usize = 256;
 /// Messages that wait to be followed; further ones wait on the bus.
 const QUEUE: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not zero");
-/// Messages written at a time.
-const WRITE: usize = 64;
 /// Round trips of sync requests under way; further requests wait.
 const BARRIERS_MAX: usize = 16;
 /// How long applied connections may be behind the signals that make them doubtful, so that a device
@@ -54,7 +53,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 pub struct Keeper {
     address: Option<String>,
     shared: Arc<Shared>,
-    to_send: mpsc::UnboundedReceiver<Message>,
+    to_send: mpsc::UnboundedReceiver<Outgoing>,
     requests: mpsc::Receiver<SyncRequest>,
     /// The connection to begin with.
     first: Option<MessageStream>,
@@ -63,7 +62,7 @@ pub struct Keeper {
 pub(super) async fn open(
     address: Option<&str>,
     shared: Arc<Shared>,
-    to_send: mpsc::UnboundedReceiver<Message>,
+    to_send: mpsc::UnboundedReceiver<Outgoing>,
     requests: mpsc::Receiver<SyncRequest>,
 ) -> Result<Keeper, Error> {
     let first = Some(connect(address).await?);
@@ -139,10 +138,11 @@ impl Keeper {
         let Self { shared, to_send, requests, .. } = self;
         let bus = zbus::Connection::from(&stream);
         let mut kept = Kept::new(Arc::clone(shared));
+        let window = Arc::clone(&kept.window);
         if let Err(error) = kept.listen() {
             return End::Lost(error);
         }
-        let writing = write(&bus, to_send);
+        let writing = write(&bus, shared, &window, to_send);
         tokio::pin!(writing);
         loop {
             let settle_at = kept.settle_at;
@@ -165,17 +165,27 @@ impl Keeper {
     }
 }
 
-/// Writes what is to be sent, in order. Ends only with an error.
-async fn write(bus: &zbus::Connection, to_send: &mut mpsc::UnboundedReceiver<Message>) -> Error {
-    let mut messages = Vec::with_capacity(WRITE);
+/// Writes what is to be sent, in order, as far as answers come. Ends only with an error.
+async fn write(
+    bus: &zbus::Connection,
+    shared: &Shared,
+    window: &Window,
+    to_send: &mut mpsc::UnboundedReceiver<Outgoing>,
+) -> Error {
+    let mut outgoing = Vec::new();
     loop {
-        if to_send.recv_many(&mut messages, WRITE).await == 0 {
+        window.opened().await;
+        if to_send.recv_many(&mut outgoing, window.room()).await == 0 {
             return Error::disconnected("nobody sends any more");
+        }
+        outgoing.retain(|outgoing| shared.is_wanted(outgoing));
+        let messages: Vec<Message> = outgoing.drain(..).map(|outgoing| outgoing.message).collect();
+        for message in &messages {
+            window.sent(message.primary_header().serial_num());
         }
         if let Err(error) = bus.send_all(&messages).await {
             return Error::disconnected(&format!("cannot write to the bus: {error}"));
         }
-        messages.clear();
     }
 }
 
@@ -199,6 +209,7 @@ enum Asked {
 /// The image on one connection, and what is under way on it.
 struct Kept {
     shared: Arc<Shared>,
+    window: Arc<Window>,
     live: Live,
     asked: BTreeMap<NonZeroU32, Asked>,
     /// We know who NetworkManager is, or that it is not there.
@@ -214,6 +225,7 @@ impl Kept {
     fn new(shared: Arc<Shared>) -> Self {
         Self {
             shared,
+            window: Arc::default(),
             live: Live::default(),
             asked: BTreeMap::new(),
             is_known: false,
@@ -235,7 +247,7 @@ impl Kept {
 
     fn ask(&mut self, asked: Asked, message: Message) {
         self.asked.insert(message.primary_header().serial_num(), asked);
-        self.shared.send(message);
+        self.shared.send(Outgoing { message, is_call: false });
     }
 
     /// Follows a message and those that have come with it.
@@ -304,6 +316,7 @@ impl Kept {
             }
             kind @ (Type::MethodReturn | Type::Error) => {
                 let Some(serial) = header.reply_serial() else { return Ok(()) };
+                self.window.answered(serial);
                 let answer = if kind == Type::Error { Err(refusal(&message)) } else { Ok(message.clone()) };
                 match self.asked.remove(&serial) {
                     Some(Asked::Match) => drop(answer?),

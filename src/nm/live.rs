@@ -209,6 +209,11 @@ impl Live {
 
     /// An answer to what was asked.
     pub fn answered(&mut self, question: Question, answer: Result<&Message, Error>) {
+        if let Err(error) = &answer
+            && !(error.is_gone() || error.is_not_active() || matches!(question, Question::Secrets(..)))
+        {
+            tracing::warn!(%error, ?question, "NetworkManager does not say what it knows");
+        }
         match question {
             Question::Objects => match answer.and_then(objects) {
                 Ok(objects) => self.load(objects),

@@ -11,6 +11,7 @@
 //! | `call` | what can be asked of it, and what it answers |
 //! | `bus` | the client: calls in order, answers in any |
 //! | `keeper` | the connection to the bus, and what keeps the image live |
+//! | `window` | how many messages await their answer |
 //! | `live` | the image as it follows from what NetworkManager says; pure |
 //! | `settings/` | profile ⇄ document, one file for each group of settings, both directions; pure |
 //! | `show` | the image laid over the kernel's state; pure |
@@ -27,6 +28,7 @@ mod print;
 pub mod settings;
 pub mod show;
 mod value;
+mod window;
 mod wire;
 
 pub use bus::{ANSWER_MAX, CALLS_MAX, Client};

@@ -1,0 +1,5 @@
+//! The NetworkManager room against a real NetworkManager, each test in namespaces of its own. Needs the
+//! right to make them (root, or root of a user namespace) and what tests/setup brings.
+
+mod bus;
+mod harness;
