@@ -14,12 +14,14 @@
 //! | `window` | how many messages await their answer |
 //! | `live` | the image as it follows from what NetworkManager says; pure |
 //! | `settings/` | profile ⇄ document, one file for each group of settings, both directions; pure |
-//! | `show` | the image laid over the kernel's state; pure |
+//! | `dns` | where name servers go: globally, or into which profiles; pure |
+//! | `show/` | the image laid over the kernel's state; pure |
 //!
 //! Facts about NetworkManager come from its D-Bus interface documentation and nm-settings-dbus(5).
 
 mod bus;
 mod call;
+pub mod dns;
 mod error;
 pub mod image;
 mod keeper;
