@@ -190,7 +190,7 @@ fn differing_interface(desired: &State, change: &InterfaceChange, plan: &Plan) -
 }
 
 /// Name, type, state, and of `whole` the keys that the change touches.
-fn only_changed(whole: &Interface, change: &InterfaceChange) -> Interface {
+pub fn only_changed(whole: &Interface, change: &InterfaceChange) -> Interface {
     let mut revealed = whole.clone();
     revealed.reveal_secrets();
     let json = serde_json::to_value(&revealed).expect("an interface prints as JSON: its keys are text");

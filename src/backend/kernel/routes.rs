@@ -166,7 +166,7 @@ pub(in crate::backend) struct RouteOps {
 impl RouteOps {
     /// `lost`: links whose routes the kernel has dropped meanwhile, so that all of them are added
     /// again.
-    pub(super) fn between(
+    pub(in crate::backend) fn between(
         present: &[Route],
         removed: &[&Route],
         added: &[&Route],

@@ -15,6 +15,9 @@
 //! | `commit` | from memory to disk |
 //! | `checkpoint` | NetworkManager's own, the second net |
 //! | `scripts` | files of NetworkManager's dispatcher |
+//! | `reapply` | what it takes to bring a device from one profile to another; pure |
+//! | `refuse` | what this NetworkManager cannot do; pure |
+//! | `lower` | from a plan to work, in NetworkManager's order; pure |
 
 #[allow(dead_code, reason = "the backend itself comes next")]
 mod checkpoint;
@@ -25,7 +28,13 @@ mod commit;
 #[allow(dead_code, reason = "the backend itself comes next")]
 mod execute;
 #[allow(dead_code, reason = "the backend itself comes next")]
+mod lower;
+#[allow(dead_code, reason = "the backend itself comes next")]
+mod reapply;
+#[allow(dead_code, reason = "the backend itself comes next")]
 mod reasons;
+#[allow(dead_code, reason = "the backend itself comes next")]
+mod refuse;
 #[allow(dead_code, reason = "the backend itself comes next")]
 mod remainder;
 #[allow(dead_code, reason = "the backend itself comes next")]

@@ -38,7 +38,7 @@ pub(in crate::backend) fn lower(plan: &Plan, now: &State) -> Vec<Op> {
 }
 
 /// Operations run in the order of their rank; those of equal rank in the order they were found.
-fn rank(op: &Op) -> u8 {
+pub(in crate::backend) fn rank(op: &Op) -> u8 {
     match op {
         Op::RemoveRule(_) => 0,
         Op::RemoveRoute(_) => 1,
@@ -587,7 +587,12 @@ fn with_newer_alias(mut link: Link, after: &Interface, before: &Interface) -> Li
 /// Names not mentioned stay in a merged interface, so what is missing there goes. The kernel lists
 /// the oldest first; to have the order back as it was, those behind the first that differs are
 /// added again.
-fn alt_names(before: Option<&Interface>, after: &Interface, in_order: bool, ops: &mut Vec<Op>) {
+pub(in crate::backend) fn alt_names(
+    before: Option<&Interface>,
+    after: &Interface,
+    in_order: bool,
+    ops: &mut Vec<Op>,
+) {
     let names = |interface: &Interface| -> Vec<String> {
         let list = interface.alt_names.iter().flatten().filter(|name| name.state.is_none());
         list.map(|name| name.name.clone()).collect()

@@ -1,0 +1,176 @@
+//! The steps in their order.
+//!
+//! 1. All profiles are stored, parents and controllers first. Nothing happens by that.
+//! 2. What has to end before it starts again ends, what stands upon others first.
+//! 3. What goes goes: its profiles, then its device.
+//! 4. What comes up comes up, parents and controllers first; of a new pair of veths one end makes
+//!    both, and the other is activated once its device is announced.
+//! 5. Other profiles of the same interfaces go: before, NetworkManager could take one of them when
+//!    the active one ends.
+//! 6. What goes down goes down; then what concerns the host.
+
+use std::collections::BTreeSet;
+
+use super::decide::{Decision, Goal};
+use super::{Lowering, Target};
+use crate::backend::kernel::op::Op;
+use crate::backend::nm::choose::Candidate;
+use crate::backend::nm::reapply::Way;
+use crate::backend::nm::work::{Await, Layer, Step, Until, Which, Work};
+use crate::plan::{Change, is_removable};
+use crate::state::{Interface, InterfaceType};
+
+/// NMDeviceState
+const UNMANAGED: u32 = 10;
+
+pub(super) fn sequence(lowering: &Lowering<'_>, decisions: &[Decision<'_>]) -> Work {
+    let mut work = Work::default();
+    work.steps.extend(decisions.iter().filter_map(|decision| decision.write.clone()));
+    for decision in decisions.iter().rev().filter(|decision| decision.goal == Goal::Up(Way::Restart)) {
+        work.steps.push(Step::Deactivate { which: decision.which.clone() });
+    }
+    remove(lowering, &mut work);
+    for decision in decisions {
+        let early = decision.others.iter().filter(|(_, early)| *early);
+        work.steps.extend(early.map(|(candidate, _)| delete(&decision.which, candidate)));
+        if decision.in_the_way {
+            work.steps.push(Step::DeleteDevice { which: decision.which.clone() });
+        }
+    }
+    activate(lowering, decisions, &mut work);
+    for decision in decisions {
+        let late = decision.others.iter().filter(|(_, early)| !*early);
+        work.steps.extend(late.map(|(candidate, _)| delete(&decision.which, candidate)));
+    }
+    for decision in decisions.iter().rev() {
+        if let Goal::Down { disconnects: true, .. } = decision.goal {
+            let which = &decision.which;
+            if which.layer == Layer::OvsBridge {
+                let ports = ovs_ports(lowering, &which.name);
+                work.steps.extend(ports.map(|(which, _)| Step::Disconnect { which }));
+            }
+            work.steps.push(Step::Disconnect { which: which.clone() });
+            work.awaits.push(Await { which: which.clone(), until: Until::Disconnected });
+        }
+    }
+    for change in &lowering.plan.changes {
+        if let Change::Hostname(change) = change {
+            work.steps.extend(change.config.clone().map(Step::Hostname));
+        }
+    }
+    work
+}
+
+fn delete(which: &Which, candidate: &Candidate<'_>) -> Step {
+    let profile = &candidate.stored.profile;
+    let id = profile.id().unwrap_or_default().to_owned();
+    Step::Delete { which: which.clone(), uuid: candidate.uuid().to_owned(), id }
+}
+
+fn activate(lowering: &Lowering<'_>, decisions: &[Decision<'_>], work: &mut Work) {
+    // The ends that come with the other one.
+    let mut made: BTreeSet<&str> = BTreeSet::new();
+    for decision in decisions {
+        let Decision { which, uuid, .. } = decision;
+        let up = match decision.goal {
+            Goal::Up(way) => way,
+            Goal::Down { activates: true, .. } => Way::Activate,
+            Goal::Down { .. } => Way::Nothing,
+        };
+        match up {
+            Way::Nothing => {}
+            Way::Reapply => {
+                let applied = which.device(lowering.image).and_then(|(_, device)| device.applied.as_deref());
+                let version = applied.map_or(0, |(_, version)| *version);
+                work.steps.push(Step::Reapply { which: which.clone(), version });
+            }
+            Way::Activate | Way::Restart => {
+                if made.contains(which.name.as_str()) {
+                    let which = which.clone();
+                    work.steps.push(Step::Wait(Await { which, until: Until::Announced }));
+                }
+                made.extend(decision.peer.as_deref());
+                let on_device = decision.on_device;
+                work.steps.push(Step::Activate { which: which.clone(), uuid: uuid.clone(), on_device });
+                if matches!(decision.goal, Goal::Up(_)) {
+                    work.awaits.push(Await { which: which.clone(), until: decision.ready.clone() });
+                }
+            }
+        }
+    }
+}
+
+/// Interfaces that go, those that stand upon others first, as the plan has them.
+fn remove(lowering: &Lowering<'_>, work: &mut Work) {
+    for change in &lowering.plan.changes {
+        let Change::Interface(change) = change else { continue };
+        let which = Which::new(&change.name, &change.kind);
+        let Some(target) = lowering.targets.get(&which).filter(|target| target.then.is_none()) else {
+            continue;
+        };
+        if which.layer == Layer::OvsBridge {
+            let ports = ovs_ports(lowering, &which.name);
+            work.steps.extend(ports.map(|(which, candidate)| delete(&which, &candidate)));
+        }
+        if change.kind == InterfaceType::OvsInterface {
+            let port = Which { name: change.name.clone(), layer: Layer::OvsPort };
+            let profiles = lowering.profiles.others(&port, None);
+            work.steps.extend(profiles.iter().map(|candidate| delete(&port, candidate)));
+        }
+        let profiles = lowering.profiles.others(&which, None);
+        work.steps.extend(profiles.iter().map(|candidate| delete(&which, candidate)));
+        remove_device(lowering, target, !profiles.is_empty(), work);
+    }
+}
+
+fn remove_device(lowering: &Lowering<'_>, target: &Target<'_>, had_profile: bool, work: &mut Work) {
+    let which = &target.which;
+    let Some(now) = target.now else { return };
+    let device = which.device(lowering.image).filter(|(_, device)| device.real);
+    let wait = |until| Await { which: which.clone(), until };
+    if is_removable(now) {
+        match device {
+            // The database of Open vSwitch loses it with its profile.
+            _ if matches!(now.kind(), InterfaceType::OvsBridge | InterfaceType::OvsInterface) => {}
+            _ if which.layer != Layer::Kernel => {}
+            Some((_, device)) if device.state != UNMANAGED => {
+                work.steps.push(Step::DeleteDevice { which: which.clone() });
+            }
+            _ => {
+                work.kernel.push(Op::Delete { link: which.name.clone() });
+                return;
+            }
+        }
+        work.awaits.push(wait(Until::Gone));
+    } else if let Some((_, device)) = device.filter(|(_, device)| device.active.is_some())
+        && !is_loopback(now)
+    {
+        // The end of its profile ends it, if it had one.
+        if !had_profile && device.state != UNMANAGED {
+            work.steps.push(Step::Disconnect { which: which.clone() });
+        }
+        work.awaits.push(wait(Until::Disconnected));
+    }
+}
+
+fn is_loopback(interface: &Interface) -> bool {
+    *interface.kind() == InterfaceType::Loopback
+}
+
+/// The profiles of the ports of an Open vSwitch bridge.
+fn ovs_ports<'l, 'a>(
+    lowering: &'l Lowering<'a>,
+    bridge: &'l str,
+) -> impl Iterator<Item = (Which, Candidate<'a>)> + 'l {
+    let is_of_bridge = move |candidate: &&Candidate<'a>| {
+        let Some(controller) = candidate.stored.profile.text("connection", "master") else { return false };
+        let by_uuid =
+            lowering.image.stored(controller).and_then(|(_, stored)| stored.profile.interface_name());
+        by_uuid.unwrap_or(controller) == bridge
+    };
+    lowering.profiles.all().filter(|(which, _)| which.layer == Layer::OvsPort).flat_map(
+        move |(which, candidates)| {
+            candidates.iter().filter(is_of_bridge).map(|candidate| (which.clone(), *candidate))
+        },
+    )
+}

@@ -1,0 +1,505 @@
+//! Golden text: from a document now, what NetworkManager keeps, and a document wanted to the work
+//! between them.
+
+use std::sync::Arc;
+
+use super::lower;
+use crate::backend::nm::work::{Step, Which, Work};
+use crate::nm::image::{Active, Device, Image, Stored, Version};
+use crate::nm::settings::{self, Wish};
+use crate::nm::{Profile, Value};
+use crate::plan::{Capabilities, Options, plan};
+use crate::state::{Document, Interface, InterfaceType, Route, State};
+
+fn state(text: &str) -> State {
+    Document::from_text(text).expect("the document has a form").state().expect("the document is right").0
+}
+
+/// A host, and its NetworkManager.
+struct Host {
+    now: State,
+    image: Image,
+}
+
+impl Host {
+    /// Everything that is there was brought up by profiles that say so.
+    fn new(now: &str) -> Self {
+        let now = state(now);
+        let version = Version { major: 1, minor: 52, micro: 1, bits: 1, has_ovs: true };
+        let mut host = Self { image: Image { version, ..Image::default() }, now: now.clone() };
+        for interface in now.interfaces() {
+            host.device(interface);
+            let profile = host.profile_of(interface);
+            host.store(&interface.name, 0, profile);
+            host.activate(&interface.name, &interface.name, 0x4);
+        }
+        host
+    }
+
+    fn profile_of(&self, interface: &Interface) -> Profile {
+        let mut profile = Profile::default();
+        profile.set("connection", "uuid", interface.name.as_str());
+        let controller = interface.controller.as_deref();
+        let controller = self.now.interfaces().iter().find(|other| Some(other.name.as_str()) == controller);
+        let routes: Vec<Route> = self.now.config_routes().to_vec();
+        let own =
+            routes.into_iter().filter(|route| route.next_hop_interface.as_ref() == Some(&interface.name));
+        let own: Vec<Route> = own.collect();
+        let wish = Wish {
+            interface,
+            said: interface,
+            controller,
+            routes: Some(&own).filter(|own| !own.is_empty()).map(Vec::as_slice),
+            rules: None,
+            dns: None,
+            is_new: true,
+        };
+        settings::write(&mut profile, &wish, &self.image.version);
+        profile
+    }
+
+    fn device(&mut self, interface: &Interface) {
+        let kind = match interface.kind() {
+            InterfaceType::OvsBridge => 26,
+            InterfaceType::OvsInterface => 24,
+            _ => 1,
+        };
+        let name = interface.name.clone();
+        let device = Device { name, kind, state: 30, real: true, managed: true, ..Device::default() };
+        self.image.devices.insert(format!("/devices/{}", interface.name), Arc::new(device));
+    }
+
+    /// Adds a stored profile.
+    fn store(&mut self, uuid: &str, flags: u32, profile: Profile) {
+        let stored = Stored { profile, flags, version_id: Some(1), ..Stored::default() };
+        self.image.profiles.insert(format!("/profiles/{uuid}"), Arc::new(stored));
+    }
+
+    fn activate(&mut self, uuid: &str, device: &str, flags: u32) {
+        let (profile, path) = (format!("/profiles/{uuid}"), format!("/devices/{device}"));
+        let applied = self.image.profiles[&profile].profile.clone();
+        let active = Active {
+            id: uuid.into(),
+            uuid: uuid.into(),
+            kind: applied.kind().unwrap_or_default().into(),
+            profile: Some(profile),
+            device: Some(path.clone()),
+            state: 2,
+            flags,
+            ..Active::default()
+        };
+        self.image.actives.insert(format!("/active/{uuid}"), Arc::new(active));
+        let device = Arc::make_mut(self.image.devices.get_mut(&path).expect("the device is there"));
+        device.active = Some(format!("/active/{uuid}"));
+        device.state = 100;
+        device.applied = Some(Arc::new((applied, 3)));
+    }
+
+    /// That interface was made by others; NetworkManager watches it.
+    fn watched(mut self, name: &str) -> Self {
+        let stored = self.image.profiles.get_mut(&format!("/profiles/{name}")).expect("it has a profile");
+        Arc::make_mut(stored).flags = 0xf;
+        self.activate(name, name, 0x84);
+        self
+    }
+
+    /// Nothing is active on it, and NetworkManager has no profile of it.
+    fn without_profile(mut self, name: &str) -> Self {
+        self.image.profiles.remove(&format!("/profiles/{name}"));
+        self.image.actives.remove(&format!("/active/{name}"));
+        let device = self.image.devices.get_mut(&format!("/devices/{name}")).expect("the device is there");
+        let device = Arc::make_mut(device);
+        (device.active, device.applied, device.state) = (None, None, 10);
+        self
+    }
+
+    /// The profile of an interface that is there has that property.
+    fn with(mut self, name: &str, setting: &str, property: &str, value: impl Into<Value>) -> Self {
+        let stored = self.image.profiles.get_mut(&format!("/profiles/{name}")).expect("it has a profile");
+        Arc::make_mut(stored).profile.set(setting, property, value);
+        let flags = self.image.actives[&format!("/active/{name}")].flags;
+        self.activate(name, name, flags);
+        self
+    }
+
+    fn work(&self, wanted: &str) -> Work {
+        let capabilities = Capabilities {
+            backend: "NetworkManager",
+            interface_types: InterfaceType::known().collect(),
+            vlan_filtering: true,
+            volatile_until_commit: false,
+            profiles: true,
+            persists: true,
+        };
+        let plan = plan(&state(wanted), &self.now, &capabilities, &Options::default());
+        let plan = plan.expect("the wish can be planned");
+        let mut count = 0;
+        lower(&plan, &self.now, &self.image, &mut || {
+            count += 1;
+            format!("new-{count}")
+        })
+    }
+
+    /// What is done to get to a document, all of it.
+    fn steps(&self, wanted: &str) -> Vec<String> {
+        let Work { steps, awaits, scripts, kernel } = self.work(wanted);
+        let mut lines: Vec<String> = scripts.iter().map(ToString::to_string).collect();
+        lines.extend(steps.iter().map(ToString::to_string));
+        lines.extend(awaits.iter().map(|wait| format!("then {wait}")));
+        lines.extend(kernel.iter().map(|op| format!("kernel: {op}")));
+        lines
+    }
+
+    /// What is written into a profile.
+    fn written(&self, wanted: &str, name: &str) -> Profile {
+        let steps = self.work(wanted).steps;
+        let found = steps.into_iter().find_map(|step| match step {
+            Step::Add { which, profile } | Step::Update { which, profile, .. } => {
+                (which == Which::kernel(name)).then_some(profile)
+            }
+            _ => None,
+        });
+        found.expect("a profile is written")
+    }
+}
+
+const TWO_NICS: &str = "
+interfaces:
+- {name: eth1, type: ethernet, state: up, mtu: 1500, mac-address: 02:00:5E:10:00:01, ipv4: {enabled: true, dhcp: false, address: [{ip: 192.0.2.1, prefix-length: 24}]}, ipv6: {enabled: false}}
+- {name: eth2, type: ethernet, state: up, mtu: 1500, mac-address: 02:00:5E:10:00:02, ipv4: {enabled: false}, ipv6: {enabled: false}}
+";
+
+const BRIDGE: &str = "
+interfaces:
+- {name: br0, type: linux-bridge, state: up, mtu: 1500, ipv4: {enabled: false}, ipv6: {enabled: false}, bridge: {port: [{name: eth1}]}}
+- {name: br0.7, type: vlan, state: up, mtu: 1500, vlan: {base-iface: br0, id: 7}, ipv4: {enabled: true, address: [{ip: 198.51.100.1, prefix-length: 24}]}, ipv6: {enabled: false}}
+- {name: eth1, type: ethernet, state: up, mtu: 1500, controller: br0, ipv4: {enabled: false}, ipv6: {enabled: false}}
+- {name: eth2, type: ethernet, state: up, mtu: 1500, ipv4: {enabled: false}, ipv6: {enabled: false}}
+";
+
+#[test]
+fn what_is_as_wanted_takes_no_step() {
+    for document in [TWO_NICS, BRIDGE] {
+        assert_eq!(Host::new(document).steps(document), [""; 0]);
+    }
+}
+
+#[test]
+fn a_new_bridge_takes_its_ports() {
+    let wanted = "
+interfaces:
+- name: br1
+  type: linux-bridge
+  ipv4: {enabled: true, address: [{ip: 203.0.113.1, prefix-length: 24}]}
+  bridge: {port: [{name: eth1}, {name: eth2, stp-path-cost: 7}]}
+";
+    let host = Host::new(TWO_NICS);
+    assert_eq!(
+        host.steps(wanted),
+        [
+            "add a profile of br1",
+            "change the profile of eth1",
+            "change the profile of eth2",
+            "activate br1",
+            "activate eth1",
+            "activate eth2",
+            "then br1 is ready",
+            "then eth1 is ready",
+            "then eth2 is ready",
+        ]
+    );
+    let port = host.written(wanted, "eth2");
+    assert_eq!(port.text("connection", "master"), Some("br1"));
+    assert_eq!(port.get("bridge-port", "path-cost"), Some(&Value::U32(7)));
+    assert!(!port.has("ipv4"));
+    let bridge = host.written(wanted, "br1");
+    assert_eq!(bridge.text("connection", "uuid"), Some("new-1"));
+    assert_eq!(bridge.text("ipv4", "method"), Some("manual"));
+}
+
+#[test]
+fn a_stack_comes_up_from_below_and_routes_stand_with_their_interface() {
+    let wanted = "
+routes:
+  config:
+  - {destination: 0.0.0.0/0, next-hop-interface: bond0.5, next-hop-address: 203.0.113.9}
+  - {destination: 10.0.0.0/8, route-type: blackhole}
+interfaces:
+- {name: bond0.5, type: vlan, vlan: {base-iface: bond0, id: 5}, ipv4: {enabled: true, address: [{ip: 203.0.113.1, prefix-length: 24}]}}
+- {name: bond0, type: bond, link-aggregation: {mode: active-backup, port: [eth1, eth2]}}
+";
+    let host = Host::new(TWO_NICS);
+    assert_eq!(
+        host.steps(wanted),
+        [
+            "add a profile of bond0",
+            "add a profile of bond0.5",
+            "change the profile of eth1",
+            "change the profile of eth2",
+            "activate bond0",
+            "activate bond0.5",
+            "activate eth1",
+            "activate eth2",
+            "then bond0 is ready",
+            "then bond0.5 is ready",
+            "then eth1 is ready",
+            "then eth2 is ready",
+        ]
+    );
+    let vlan = host.written(wanted, "bond0.5");
+    let routes = vlan.get("ipv4", "route-data").and_then(Value::as_dicts).expect("routes are written");
+    assert_eq!(routes.len(), 1);
+}
+
+/// Steps for a change of one interface.
+fn of_one(host: &Host, entry: &str) -> Vec<String> {
+    host.steps(&format!("interfaces: [{{{entry}}}]"))
+}
+
+#[test]
+fn only_what_cannot_be_reapplied_is_activated_again() {
+    let host = Host::new(TWO_NICS);
+    let reapplied = ["change the profile of eth1", "reapply the profile of eth1"];
+    let activated = ["change the profile of eth1", "activate eth1", "then eth1 is ready"];
+    let address = "name: eth1, ipv4: {enabled: true, address: [{ip: 192.0.2.2, prefix-length: 24}]}";
+    assert_eq!(of_one(&host, address), reapplied);
+    assert_eq!(of_one(&host, "name: eth1, mtu: 1400"), reapplied);
+    assert_eq!(of_one(&host, "name: eth1, ipv4: {enabled: true, dhcp: true}"), reapplied);
+    assert_eq!(of_one(&host, "name: eth1, mac-address: 02:00:5E:10:00:09"), activated);
+    assert_eq!(of_one(&host, "name: eth1, accept-all-mac-addresses: true"), activated);
+    assert_eq!(of_one(&host, "name: eth1, lldp: {enabled: true}"), reapplied);
+}
+
+#[test]
+fn dhcp_goes_again_by_a_reapply() {
+    let host = Host::new(
+        "interfaces: [{name: eth1, type: ethernet, state: up, ipv4: {enabled: true, dhcp: true}, ipv6: {enabled: false}}]",
+    );
+    let off = "name: eth1, ipv4: {enabled: false}";
+    assert_eq!(of_one(&host, off), ["change the profile of eth1", "reapply the profile of eth1"]);
+    let written = host.written(&format!("interfaces: [{{{off}}}]"), "eth1");
+    assert_eq!(written.text("ipv4", "method"), Some("disabled"));
+}
+
+#[test]
+fn a_port_moves() {
+    let wanted = "
+interfaces:
+- {name: br0, type: linux-bridge, state: absent}
+- {name: br1, type: linux-bridge, bridge: {port: [{name: eth1}]}}
+";
+    assert_eq!(
+        Host::new(BRIDGE).steps(wanted),
+        [
+            "add a profile of br1",
+            "change the profile of eth1",
+            "delete the profile of br0.7",
+            "delete br0.7",
+            "delete the profile of br0",
+            "delete br0",
+            "activate br1",
+            "activate eth1",
+            "then br0.7 is gone",
+            "then br0 is gone",
+            "then br1 is ready",
+            "then eth1 is ready",
+        ]
+    );
+}
+
+#[test]
+fn the_options_of_a_port_stand_in_its_own_profile() {
+    let wanted = "name: br0, type: linux-bridge, bridge: {port: [{name: eth1, stp-hairpin-mode: true}]}";
+    assert_eq!(
+        of_one(&Host::new(BRIDGE), wanted),
+        ["change the profile of eth1", "activate eth1", "then eth1 is ready"]
+    );
+}
+
+#[test]
+fn a_controller_that_is_activated_again_takes_its_ports_along() {
+    assert_eq!(
+        of_one(&Host::new(BRIDGE), "name: br0, type: linux-bridge, mac-address: 02:00:5E:10:00:0B"),
+        [
+            "change the profile of br0",
+            "activate br0",
+            "activate eth1",
+            "then br0 is ready",
+            "then eth1 is ready",
+        ]
+    );
+}
+
+#[test]
+fn down_keeps_the_profile() {
+    assert_eq!(
+        of_one(&Host::new(BRIDGE), "name: br0.7, state: down"),
+        ["disconnect br0.7", "then br0.7 is disconnected"]
+    );
+    let host = Host::new(TWO_NICS).without_profile("eth2");
+    assert_eq!(
+        of_one(&host, "name: eth2, state: down"),
+        ["add a profile of eth2", "activate eth2", "disconnect eth2", "then eth2 is disconnected"]
+    );
+}
+
+#[test]
+fn what_goes_loses_all_its_profiles() {
+    let mut host = Host::new(TWO_NICS);
+    let mut other = host.profile_of(&host.now.interfaces()[0]);
+    other.set("connection", "id", "Wired connection 1");
+    other.set("connection", "uuid", "default");
+    host.store("default", 0x3, other);
+    assert_eq!(
+        of_one(&host, "name: eth1, state: absent"),
+        [
+            "delete the profile `Wired connection 1` of eth1",
+            "delete the profile of eth1",
+            "then eth1 is disconnected",
+        ]
+    );
+    // Beside another profile it gives way by itself.
+    let mtu = of_one(&host, "name: eth1, mtu: 1400");
+    assert_eq!(mtu, ["change the profile of eth1", "reapply the profile of eth1"]);
+}
+
+#[test]
+fn a_second_profile_goes_once_the_wanted_one_is_active() {
+    let mut host = Host::new(TWO_NICS);
+    let mut other = host.profile_of(&host.now.interfaces()[0]);
+    other.set("connection", "id", "office");
+    other.set("connection", "uuid", "office");
+    host.store("office", 0, other);
+    assert_eq!(
+        of_one(&host, "name: eth1, mac-address: 02:00:5E:10:00:09"),
+        [
+            "change the profile of eth1",
+            "activate eth1",
+            "delete the profile `office` of eth1",
+            "then eth1 is ready",
+        ]
+    );
+}
+
+const ROUTED: &str = "
+routes:
+  config:
+  - {destination: 198.51.100.0/24, next-hop-interface: eth1, next-hop-address: 192.0.2.9, table-id: 254, metric: 0}
+  - {destination: 203.0.113.0/24, next-hop-interface: eth1, next-hop-address: 192.0.2.9, table-id: 254, metric: 0}
+interfaces:
+- {name: eth1, type: ethernet, state: up, ipv4: {enabled: true, dhcp: false, address: [{ip: 192.0.2.1, prefix-length: 24}]}, ipv6: {enabled: false}}
+";
+
+#[test]
+fn routes_go_from_their_profile_and_those_of_others_from_the_kernel() {
+    let absent = "routes: {config: [{state: absent, destination: 203.0.113.0/24, next-hop-interface: eth1}]}";
+    let host = Host::new(ROUTED);
+    assert_eq!(host.steps(absent), ["change the profile of eth1", "reapply the profile of eth1"]);
+    let routes = host.written(absent, "eth1");
+    let routes = routes.get("ipv4", "route-data").and_then(Value::as_dicts).expect("a route stays");
+    assert_eq!(routes.len(), 1);
+    assert_eq!(routes[0]["dest"].as_text(), Some("198.51.100.0"));
+    let watched = Host::new(ROUTED).watched("eth1");
+    assert_eq!(
+        watched.steps(absent),
+        ["kernel: remove route 203.0.113.0/24 via 192.0.2.9 dev eth1 metric 0 table 254"]
+    );
+}
+
+#[test]
+fn rules_stand_with_the_interface_whose_routes_they_lead_to() {
+    let rules = "
+route-rules: {config: [{ip-from: 192.0.2.0/24, route-table: 77, priority: 1000}]}
+routes: {config: [{destination: 0.0.0.0/0, next-hop-interface: eth1, next-hop-address: 192.0.2.9, table-id: 77}]}
+";
+    let host = Host::new(TWO_NICS);
+    assert_eq!(host.steps(rules), ["change the profile of eth1", "reapply the profile of eth1"]);
+    let written = host.written(rules, "eth1");
+    let held = written.get("ipv4", "routing-rules").and_then(Value::as_dicts).expect("a rule is written");
+    assert_eq!(held[0]["table"], Value::U32(77));
+    // Without any interface of its family, the loopback holds it.
+    let v6 = "route-rules: {config: [{ip-from: '2001:db8::/32', route-table: 77, priority: 1000}]}";
+    let mut with_loopback = Host::new(
+        "interfaces: [{name: lo, type: loopback, state: up, ipv4: {enabled: true}, ipv6: {enabled: true}}]",
+    );
+    with_loopback = with_loopback.watched("lo");
+    assert_eq!(with_loopback.steps(v6), ["add a profile of lo", "activate lo", "then lo is ready"]);
+}
+
+#[test]
+fn what_others_made_is_taken_over_by_a_new_profile() {
+    let host = Host::new(ROUTED).watched("eth1");
+    let wanted = "interfaces: [{name: eth1, type: ethernet, state: up, mtu: 1400}]";
+    assert_eq!(host.steps(wanted), ["add a profile of eth1", "activate eth1", "then eth1 is ready"]);
+    let written = host.written(wanted, "eth1");
+    assert_eq!(written.uuid(), Some("new-1"));
+    assert_eq!(written.text("ipv4", "method"), Some("manual"));
+    let routes = written.get("ipv4", "route-data").and_then(Value::as_dicts).expect("its routes stay");
+    assert_eq!(routes.len(), 2);
+}
+
+#[test]
+fn a_profile_for_several_devices_is_left_to_the_others() {
+    let host = Host::new(TWO_NICS).with("eth1", "connection", "multi-connect", 3_i32);
+    let wanted = "interfaces: [{name: eth1, type: ethernet, mtu: 1400}]";
+    let steps = host.steps(wanted);
+    assert_eq!(steps[..2], ["add a profile of eth1", "activate eth1"]);
+    let written = host.written(wanted, "eth1");
+    assert_eq!((written.uuid(), written.get("connection", "multi-connect")), (Some("new-1"), None));
+    assert_eq!(written.text("ipv4", "method"), Some("manual"));
+}
+
+#[test]
+fn one_end_of_a_veth_makes_both() {
+    let wanted = "
+interfaces:
+- {name: v0, type: veth, veth: {peer: v1}, ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}]}}
+";
+    assert_eq!(
+        Host::new("interfaces: []").steps(wanted),
+        [
+            "add a profile of v0",
+            "add a profile of v1",
+            "activate v0",
+            "wait until v1 is announced",
+            "activate v1",
+            "then v0 is ready",
+            "then v1 is ready",
+        ]
+    );
+}
+
+#[test]
+fn what_strayed_from_its_profile_is_brought_back() {
+    let document = TWO_NICS.replace("mtu: 1500", "mtu: 1400");
+    let mut host = Host::new(TWO_NICS);
+    host.now = state(&document);
+    assert_eq!(of_one(&host, "name: eth1, mtu: 1500"), ["activate eth1", "then eth1 is ready"]);
+}
+
+#[test]
+fn a_stored_profile_comes_up_unchanged() {
+    let mut host = Host::new("interfaces: []");
+    let stored = state(
+        "interfaces: [{name: d0, type: dummy, state: up, mtu: 1400, ipv4: {enabled: false}, ipv6: {enabled: false}}]",
+    );
+    let profile = host.profile_of(&stored.interfaces()[0]);
+    host.store("d0", 0, profile);
+    assert_eq!(of_one(&host, "name: d0, type: dummy, state: up"), ["activate d0", "then d0 is ready"]);
+}
+
+#[test]
+fn other_names_and_the_host_name_are_not_networkmanagers() {
+    let wanted = "
+hostname: {running: a, config: b}
+interfaces: [{name: eth1, alt-names: [{name: uplink}]}]
+";
+    assert_eq!(
+        Host::new(TWO_NICS).steps(wanted),
+        [
+            "set the persistent host name to b",
+            "kernel: add alternative name uplink to eth1",
+            "kernel: set the host name to a",
+        ]
+    );
+}

@@ -1,0 +1,96 @@
+//! What NetworkManager, or this version of it, cannot do: refused while planning, with the key. Pure.
+
+use std::collections::BTreeSet;
+
+use super::work::Which;
+use crate::nm::image::{Image, Version};
+use crate::nm::settings::refusals;
+use crate::plan::{Action, Change, InterfaceChange, Plan, Reason};
+use crate::state::{ErrorKind, InterfaceType, Path, Problem, Segment};
+
+/// NMDeviceState
+const UNMANAGED: u32 = 10;
+/// NMDeviceStateReason, since 1.48: `unmanaged-devices` of its configuration, which nothing overrides.
+const UNMANAGED_BY_CONFIGURATION: u32 = 76;
+
+/// Everything in the plan that cannot be done here. `types`: what the kernel can make.
+pub(super) fn refuse(plan: &Plan, image: &Image, types: &BTreeSet<InterfaceType>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for change in &plan.changes {
+        match change {
+            Change::Interface(change) => interface(plan, change, image, types, &mut problems),
+            Change::Dns(_) => problems.extend(resolver(image)),
+            Change::Route(_) | Change::Rule(_) | Change::Hostname(_) | Change::OvsDb(_) | Change::Ovn(_) => {}
+        }
+    }
+    problems
+}
+
+fn interface(
+    plan: &Plan,
+    change: &InterfaceChange,
+    image: &Image,
+    types: &BTreeSet<InterfaceType>,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(after) = change.after.as_ref().filter(|after| !after.is_absent()) else { return };
+    let origin = plan.origins.get(&(change.name.clone(), change.kind.clone()));
+    let path = origin.cloned().unwrap_or_else(|| Path::root().key("interfaces"));
+    let mut refuse = |path: Path, text: String| {
+        // What is drawn in has no place of its own.
+        let text = if origin.is_some() { text } else { format!("`{}`: {text}", change.name) };
+        problems.push(Problem::new(ErrorKind::NotSupportedError, path, text));
+    };
+    if is_left_alone(change, image) {
+        refuse(
+            path,
+            "NetworkManager's configuration (unmanaged-devices) tells it to leave this one alone".into(),
+        );
+        return;
+    }
+    let is_ovs = matches!(change.kind, InterfaceType::OvsBridge | InterfaceType::OvsInterface);
+    if is_ovs && !image.version.has_ovs {
+        refuse(path.key("type"), no_ovs(&image.version));
+        return;
+    }
+    let made = after.is_up() && (change.action == Action::Add || change.rebuild);
+    let kernel_makes = change.kind.is_virtual() && !is_ovs && change.kind != InterfaceType::Ipsec;
+    if made && kernel_makes && !types.contains(&change.kind) {
+        refuse(path.key("type"), format!("this kernel cannot make interfaces of type `{}`", change.kind));
+        return;
+    }
+    // What is there already and only drawn in is as NetworkManager has it.
+    if !matches!(change.reason, Reason::Desired | Reason::PeerOf(_) | Reason::PortOf(_)) {
+        return;
+    }
+    let expected = plan.expected.interfaces().iter();
+    let asked = expected.filter(|asked| asked.name == change.name && *asked.kind() == change.kind);
+    let asked = asked.last().unwrap_or(after);
+    for (key, because) in refusals(asked, &image.version) {
+        let place = key.segments().iter().fold(path.clone(), |place, segment| match segment {
+            Segment::Key(key) => place.key(key),
+            Segment::Index(index) => place.index(*index),
+        });
+        refuse(place, because);
+    }
+}
+
+/// Nothing makes NetworkManager touch what its configuration excludes.
+fn is_left_alone(change: &InterfaceChange, image: &Image) -> bool {
+    let device = Which::new(&change.name, &change.kind).device(image).map(|(_, device)| device);
+    device.is_some_and(|device| device.state == UNMANAGED && device.reason == UNMANAGED_BY_CONFIGURATION)
+}
+
+fn no_ovs(version: &Version) -> String {
+    let Version { major, minor, micro, .. } = version;
+    format!("this NetworkManager ({major}.{minor}.{micro}) has no plugin for Open vSwitch")
+}
+
+/// Nobody writes the resolver's configuration where NetworkManager is told not to.
+fn resolver(image: &Image) -> Option<Problem> {
+    let is_nobody =
+        image.dns.mode == "none" || (image.dns.mode == "default" && image.dns.rc_manager == "unmanaged");
+    let message = "NetworkManager is configured to leave the resolver's configuration alone";
+    let path = Path::root().key("dns-resolver").key("config");
+    is_nobody.then(|| Problem::new(ErrorKind::NotSupportedError, path, message))
+}
