@@ -63,7 +63,7 @@ fn base_of(interface: &Interface) -> Option<&'static str> {
 }
 
 /// The name of a new profile: several profiles of Open vSwitch can have one interface name.
-fn default_id(name: &str, kind: &InterfaceType) -> String {
+pub(super) fn default_id(name: &str, kind: &InterfaceType) -> String {
     match kind {
         InterfaceType::OvsBridge => format!("{name}-br"),
         InterfaceType::OvsInterface => format!("{name}-if"),
@@ -95,15 +95,18 @@ pub(super) fn write(profile: &mut Profile, wish: &Wish<'_>) {
     if let Some(description) = &said.description {
         describe(profile, description);
     }
-    if let Some(wait) = said.wait_ip.filter(|_| has_ip(wish)) {
-        for (family, is_needed) in [
-            ("ipv4", matches!(wait, WaitIp::Ipv4 | WaitIp::Both)),
-            ("ipv6", matches!(wait, WaitIp::Ipv6 | WaitIp::Both)),
-        ] {
-            way::write(profile, family, |ip| {
-                Way::Overlay(ip).field_or("may-fail", way::Bool, true, &mut Some(!is_needed));
-            });
-        }
+}
+
+/// When the connection counts as active: with which of the two stacks.
+pub(super) fn write_wait(profile: &mut Profile, wish: &Wish<'_>) {
+    let Some(wait) = wish.said.wait_ip.filter(|_| has_ip(wish)) else { return };
+    for (family, is_needed) in [
+        ("ipv4", matches!(wait, WaitIp::Ipv4 | WaitIp::Both)),
+        ("ipv6", matches!(wait, WaitIp::Ipv6 | WaitIp::Both)),
+    ] {
+        way::write(profile, family, |ip| {
+            Way::Overlay(ip).field_or("may-fail", way::Bool, true, &mut Some(!is_needed));
+        });
     }
 }
 

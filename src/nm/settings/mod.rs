@@ -8,14 +8,22 @@ mod bridge;
 mod connection;
 mod dns;
 mod ethernet;
+mod ethtool;
+mod ieee8021x;
 mod ip;
+mod ipsec;
+mod links;
+mod ovs;
 mod refuse;
 mod routes;
 mod rules;
+mod sriov;
+mod vlan;
 mod way;
 
 pub use dns::dns_of;
 pub(super) use dns::{Names, global_names, keep_first, names_of, shown_server};
+pub use ovs::{OvsPort, ovs_port_of, ovs_ports, read_ovs_port, write_ovs_port};
 pub use routes::routes_of;
 pub use rules::rules_of;
 
@@ -58,9 +66,16 @@ pub fn write(profile: &mut Profile, wish: &Wish<'_>, version: &Version) {
     match wish.interface.kind() {
         InterfaceType::Bond => bond::write(profile, wish),
         InterfaceType::LinuxBridge => bridge::write(profile, wish),
-        _ => {}
+        InterfaceType::Vlan => vlan::write(profile, wish),
+        _ => links::write(profile, wish),
     }
+    ovs::write(profile, wish);
+    sriov::write(profile, wish);
+    ieee8021x::write(profile, wish);
+    ipsec::write(profile, wish);
+    ethtool::write(profile, wish);
     ip::write(profile, wish, version);
+    connection::write_wait(profile, wish);
 }
 
 /// What a profile says, as an interface that mentions nothing else. Its name is empty where the
@@ -77,8 +92,14 @@ pub fn read(profile: &Profile) -> Interface {
     match interface.kind() {
         InterfaceType::Bond => interface.bond = bond::read(profile).map(Box::new),
         InterfaceType::LinuxBridge => interface.bridge = bridge::read(profile).map(Box::new),
-        _ => {}
+        InterfaceType::Vlan => interface.vlan = vlan::read(profile).map(Box::new),
+        _ => links::read(profile, &mut interface),
     }
+    ovs::read(profile, &mut interface);
+    sriov::read(profile, &mut interface);
+    ieee8021x::read(profile, &mut interface);
+    ipsec::read(profile, &mut interface);
+    ethtool::read(profile, &mut interface);
     interface
 }
 
@@ -124,6 +145,10 @@ fn controller(profile: &mut Profile, wish: &Wish<'_>) {
             Some(InterfaceType::Bond) => connection::attach(profile, name, "bond"),
             Some(InterfaceType::LinuxBridge) => connection::attach(profile, name, "bridge"),
             Some(InterfaceType::Vrf) => connection::attach(profile, name, "vrf"),
+            Some(InterfaceType::OvsBridge) => {
+                let port = wish.controller.map(|bridge| ovs::ovs_port_of(bridge, &wish.interface.name));
+                connection::attach(profile, port.as_deref().unwrap_or(name), OVS_PORT);
+            }
             // Its ports know nothing of it.
             Some(InterfaceType::Hsr) => connection::detach(profile),
             _ => {}

@@ -23,6 +23,7 @@ pub(super) fn refusals(interface: &Interface, version: &Version) -> Vec<(Path, S
             refuse("type", needs(&format!("interfaces of type `{kind}`"), since, version));
         }
     }
+    refused.extend(super::ip::refusals(interface));
     refused
 }
 

@@ -3,10 +3,11 @@
 //! The properties of a setting are listed once, by a function that takes a [`Way`] and a section of
 //! the document: reading fills the section, writing fills the setting.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
+use super::Wish;
 use crate::nm::{Profile, Setting, Value};
-use crate::state::Mac;
+use crate::state::{Interface, Mac, Secret};
 
 /// Which way values go.
 pub(super) enum Way<'a> {
@@ -45,6 +46,35 @@ pub(super) fn read<T>(
 ) -> Option<T> {
     go(Way::Read(profile.0.get(setting)?), &mut section);
     Some(section)
+}
+
+/// Goes through a section that describes one thing: what it does not mention goes to its default
+/// (semantics M62).
+pub(super) fn write_whole<T: Clone>(
+    profile: &mut Profile,
+    wish: &Wish<'_>,
+    setting: &str,
+    of: impl Fn(&Interface) -> Option<&T>,
+    go: fn(Way<'_>, &mut T),
+) {
+    if (wish.is_new || of(wish.said).is_some())
+        && let Some(section) = of(wish.interface)
+    {
+        write(profile, setting, |setting| go(Way::Replace(setting), &mut section.clone()));
+    }
+}
+
+/// Goes through a section key by key: what it does not mention stays.
+pub(super) fn write_keys<T: Clone>(
+    profile: &mut Profile,
+    wish: &Wish<'_>,
+    setting: &str,
+    of: impl Fn(&Interface) -> Option<&T>,
+    go: fn(Way<'_>, &mut T),
+) {
+    if let Some(section) = of(if wish.is_new { wish.interface } else { wish.said }) {
+        write(profile, setting, |setting| go(Way::Overlay(setting), &mut section.clone()));
+    }
 }
 
 /// Takes properties out of a setting, and the setting away with the last one unless the profile is
@@ -96,6 +126,23 @@ impl Way<'_> {
         if let Some(value) = given {
             *slot = value;
         }
+    }
+
+    /// A secret. The text that hides one means: as it is. It is stored in the profile itself
+    /// (NM_SETTING_SECRET_FLAG_NONE), whatever was said of it before.
+    pub(super) fn secret(&mut self, property: &str, slot: &mut Option<Secret>) {
+        if self.is_read() || !slot.as_ref().is_some_and(Secret::is_placeholder) {
+            self.field(property, SecretText, slot);
+        }
+        if let Self::Overlay(setting) | Self::Replace(setting) = self
+            && setting.contains_key(property)
+        {
+            setting.remove(&format!("{property}-flags"));
+        }
+    }
+
+    pub(super) fn is_read(&self) -> bool {
+        matches!(self, Self::Read(_))
     }
 
     fn go<T: Clone + PartialEq>(
@@ -220,6 +267,19 @@ impl Form<String> for Text {
     }
 }
 
+/// `s`
+struct SecretText;
+
+impl Form<Secret> for SecretText {
+    fn encode(&self, value: &Secret) -> Option<Value> {
+        Some(value.expose().into())
+    }
+
+    fn decode(&self, value: &Value) -> Option<Secret> {
+        value.as_text().map(Secret::new)
+    }
+}
+
 /// An IP address as `s`; the unspecified one is none.
 pub(super) struct Address;
 
@@ -287,9 +347,4 @@ impl<T: Copy + PartialEq> Form<T> for NumberedI32<T> {
         let number = value.as_number()?;
         self.0.iter().find(|(_, known)| i128::from(*known) == number).map(|(value, _)| *value)
     }
-}
-
-/// Addresses as one text with commas; none is empty text.
-pub(super) fn comma_list(addresses: &[Ipv6Addr]) -> String {
-    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
