@@ -32,8 +32,8 @@ pub struct Arguments {
 /// What may also be written in the configuration file, as `key = value`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// What carries out changes
-    #[arg(long, value_enum, default_value = "kernel")]
+    /// What carries out changes; auto: what has the network of this host
+    #[arg(long, value_enum, default_value = "auto")]
     pub backend: BackendName,
 
     /// Where checkpoints, committed state and history are kept
@@ -87,6 +87,8 @@ impl FromStr for Probes {
 /// A backend by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum BackendName {
+    /// That of the change that is open, if one is; else what runs here
+    Auto,
     /// Netlink; needs no other service
     Kernel,
 }

@@ -119,7 +119,7 @@ mod tests {
         for (text, line, words) in [
             ("log = info\nlgo = debug\n", 2, "unknown key `lgo`; there are backend, "),
             ("\nlog = loud", 2, "invalid value 'loud'"),
-            ("backend = magic", 1, "[possible values: kernel]"),
+            ("backend = magic", 1, "[possible values: auto, kernel"),
             ("log", 1, "expected `key = value`"),
             ("log = info\nlog = info", 2, "`log` is there a second time"),
             ("bus =", 1, "`bus` has no value"),

@@ -2,6 +2,7 @@
 //! its place when it does not come back.
 
 mod arguments;
+mod backends;
 mod config;
 mod log;
 mod restore;

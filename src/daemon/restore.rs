@@ -4,17 +4,22 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use clap::ValueEnum;
 use thiserror::Error;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::run::{open, safety_net};
+use super::backends::{Driver, Opened, choose, open};
+use super::run::safety_net;
 use super::{BackendName, DaemonError};
 use crate::engine::{self, Handle, OpenRecord, Reply, Request, Setup, StartError};
 use crate::system::{BootClock, Clock};
 use crate::transaction::Unreadable;
 use crate::wire::{Owner, Stage, TransactionId, TransactionInfo};
+
+/// How long a rollback may wait for the service of the backend, and take then.
+const SERVICE_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// Why something is left as it should not be.
 #[derive(Debug, Error)]
@@ -61,12 +66,12 @@ pub async fn restore(state_dir: &Path, default: BackendName) -> Result<(), Resto
         info!("nothing to restore: no transaction is open");
         return take_net_away(state_dir).await;
     };
-    let name = match &record {
-        Ok(OpenRecord { id, backend }) => BackendName::from_str(backend, false)
-            .map_err(|_| RestoreError::Backend { id: *id, backend: backend.clone() })?,
-        Err(_) => default,
+    let driver = match &record {
+        Ok(OpenRecord { id, backend }) => Driver::named(backend)
+            .ok_or_else(|| RestoreError::Backend { id: *id, backend: backend.clone() })?,
+        Err(_) => choose(default, None).await.0,
     };
-    let (backend, keeper) = open(name).await?;
+    let Opened { backend, mut keepers } = open(driver).await?;
     let mut setup = Setup::on_disk(backend, "the transaction was made by it", disk)?;
     setup.safety_net = safety_net(state_dir, setup.clock.clone());
     let (engine, task) = engine::start(setup).await;
@@ -78,7 +83,7 @@ pub async fn restore(state_dir: &Path, default: BackendName) -> Result<(), Resto
     engine.stop().await;
     // What has stopped has nothing to tell any more.
     let _ = task.await;
-    keeper.abort();
+    keepers.abort_all();
     outcome
 }
 
@@ -86,11 +91,20 @@ pub async fn restore(state_dir: &Path, default: BackendName) -> Result<(), Resto
 async fn judged(engine: &Handle, id: TransactionId) -> Result<(), RestoreError> {
     let owner = Owner { uid: 0, pid: None, via: "nmstated".into() };
     let failed = |why: String| Err(RestoreError::Failed { id, why });
-    let info = match engine.call(owner, Request::Log { id }).await {
-        Ok(Reply::Transaction(info)) => info,
+    let known = async || match engine.call(owner.clone(), Request::Log { id }).await {
+        Ok(Reply::Transaction(info)) => Some(info),
         // It is not even known: the state directory could not be read.
-        Ok(_) | Err(_) => return failed(engine.alerts().join("; ")),
+        Ok(_) | Err(_) => None,
     };
+    let Some(mut info) = known().await else { return failed(engine.alerts().join("; ")) };
+    if info.stage == Stage::RollingBack {
+        // The engine waits for the service of the backend. The timer starts this again.
+        if let Ok(follow) = engine.follow(id) {
+            let _ = timeout(SERVICE_MAX, follow.end()).await;
+        }
+        let Some(now) = known().await else { return failed(engine.alerts().join("; ")) };
+        info = now;
+    }
     let TransactionInfo { stage, seconds_left, unrestored, error, .. } = info;
     match stage {
         Stage::AwaitingCommit => {
@@ -102,6 +116,8 @@ async fn judged(engine: &Handle, id: TransactionId) -> Result<(), RestoreError> 
             info!("transaction {id} is {}", stage.name());
             Ok(())
         }
+        // What it waits for.
+        Stage::RollingBack => failed(engine.alerts().join("; ")),
         _ => failed(error.map_or_else(|| stage.name().into(), |error| error.message)),
     }
 }

@@ -7,15 +7,12 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval_at, timeout};
 use tracing::{error, info, warn};
 
-use super::{BackendName, ConfigError, DaemonError, Log, Running, Settings, Socket, chain};
-use crate::backend::Backend;
-use crate::backend::kernel::KernelBackend;
-use crate::engine::{Handle, Limits, Setup};
-use crate::kernel::mirror;
+use super::backends::{Opened, choose, open};
+use super::{ConfigError, DaemonError, Log, Running, Settings, Socket, chain};
+use crate::engine::{self, Handle, Limits, Setup};
 use crate::system::{Clock, SafetyNet, SystemdTimer};
 
 /// How long the documents of the boot folder may keep back READY, and with it network.target.
@@ -34,8 +31,12 @@ pub async fn run(
     socket: Socket,
 ) -> Result<(), DaemonError> {
     let mut signals = Signals::listen().map_err(DaemonError::Signals)?;
-    let (backend, mut keeper) = open(settings.backend).await?;
-    let mut setup = Setup::on_host(backend, "it was asked for", &settings.state_dir)?;
+    let disk = Setup::lock(&settings.state_dir)?;
+    // What cannot be read, the engine says.
+    let record = engine::open_record(&disk).ok().flatten().and_then(Result::ok);
+    let (driver, reason) = choose(settings.backend, record.as_ref()).await;
+    let Opened { backend, mut keepers } = open(driver).await?;
+    let mut setup = Setup::on_disk(backend, reason, disk)?;
     setup.limits = Limits { history_max: settings.history.into(), timeout_s: settings.timeout };
     setup.probes.clone_from(&settings.probe.0);
     if matches!(settings.bus.as_deref(), None | Some("system")) {
@@ -58,15 +59,14 @@ pub async fn run(
         }) => Ok(()),
         never = ready => match never {},
         error = running.failed() => Err(error),
-        ended = &mut keeper => Err(match ended {
-            Ok(Err(error)) => DaemonError::Mirror(error),
-            Ok(Ok(())) | Err(_) => DaemonError::Ended("the mirror of the kernel"),
-        }),
+        Some(ended) = keepers.join_next() => {
+            Err(ended.unwrap_or(DaemonError::Ended("what keeps the backend")))
+        }
         () = keep_watchdog_quiet(engine) => Err(DaemonError::Ended("the watchdog")),
     };
     tell(&[NotifyState::Stopping]);
     running.stop().await;
-    keeper.abort();
+    keepers.abort_all();
     outcome
 }
 
@@ -77,20 +77,6 @@ pub(super) fn safety_net(state_dir: &Path, clock: Arc<dyn Clock>) -> Option<Arc<
         Err(error) => {
             warn!(%error, "there is no second safety net");
             None
-        }
-    }
-}
-
-pub(super) type Keeper = JoinHandle<Result<(), mirror::MirrorError>>;
-
-pub(super) async fn open(name: BackendName) -> Result<(Arc<dyn Backend>, Keeper), DaemonError> {
-    match name {
-        BackendName::Kernel => {
-            let (mirror, keeper) =
-                mirror::open(mirror::Paths::default()).await.map_err(DaemonError::Mirror)?;
-            let keeper = tokio::spawn(keeper.run());
-            let backend = KernelBackend::open(mirror, "/").await.map_err(DaemonError::Backend)?;
-            Ok((Arc::new(backend), keeper))
         }
     }
 }

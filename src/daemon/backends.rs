@@ -1,0 +1,129 @@
+//! The backends: which one carries out changes here, why, and how it is opened.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::warn;
+use zbus::connection::Builder;
+use zbus::{Connection, ObjectPath, Variant};
+
+use super::{BackendName, DaemonError};
+use crate::backend::Backend;
+use crate::backend::kernel::KernelBackend;
+use crate::engine::OpenRecord;
+use crate::kernel::mirror;
+
+/// Longest time that the bus may take to say whether NetworkManager runs.
+const ASK_MAX: Duration = Duration::from_secs(5);
+
+const NETWORK_MANAGER: &str = "org.freedesktop.NetworkManager";
+const UNIT: &str = "NetworkManager.service";
+const BUS: &str = "org.freedesktop.DBus";
+const BUS_PATH: &str = "/org/freedesktop/DBus";
+const SYSTEMD: &str = "org.freedesktop.systemd1";
+
+/// A backend there is, by the name that is in records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Driver {
+    Kernel,
+}
+
+impl Driver {
+    /// Of a record.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        match name {
+            "kernel" => Some(Self::Kernel),
+            _ => None,
+        }
+    }
+}
+
+/// The one to use, and why. What is open already decides where nobody has: only the backend that made a
+/// change knows the way back.
+pub(super) async fn choose(name: BackendName, open: Option<&OpenRecord>) -> (Driver, String) {
+    match name {
+        BackendName::Kernel => (Driver::Kernel, "it was asked for".into()),
+        BackendName::Auto => {
+            let of_record = open.and_then(|OpenRecord { id, backend }| {
+                Some((Driver::named(backend)?, format!("transaction {id}, which is open, was made by it")))
+            });
+            match of_record {
+                Some(chosen) => chosen,
+                None => for_host().await,
+            }
+        }
+    }
+}
+
+/// Whoever has NetworkManager run means it to have the network.
+async fn for_host() -> (Driver, String) {
+    match timeout(ASK_MAX, network_manager()).await {
+        Ok(Ok(Some(why))) => (Driver::Kernel, format!("there is no other, though {why}")),
+        Ok(Ok(None)) => (Driver::Kernel, "NetworkManager does not run".into()),
+        Ok(Err(error)) => (Driver::Kernel, format!("the system bus cannot be asked for others: {error}")),
+        Err(_) => {
+            let why = format!("the system bus did not say within {} s what runs", ASK_MAX.as_secs());
+            warn!("{why}");
+            (Driver::Kernel, why)
+        }
+    }
+}
+
+/// How NetworkManager runs, if it does, or is about to.
+async fn network_manager() -> zbus::Result<Option<String>> {
+    let bus = Builder::system().build().await?;
+    let reply = bus.call_method(Some(BUS), BUS_PATH, Some(BUS), "NameHasOwner", &NETWORK_MANAGER).await?;
+    if reply.body().deserialize()? {
+        return Ok(Some("NetworkManager runs".into()));
+    }
+    Ok(unit_state(&bus).await?.filter(|state| is_up(state)).map(|state| format!("{UNIT} is {state}")))
+}
+
+/// Whether a unit in that state is there, or will be (systemd(1), "Concepts").
+fn is_up(state: &str) -> bool {
+    matches!(state, "active" | "activating" | "reloading")
+}
+
+/// The state of its unit; None where systemd does not know it, or is not there.
+async fn unit_state(bus: &Connection) -> zbus::Result<Option<String>> {
+    let manager = format!("{SYSTEMD}.Manager");
+    let path = "/org/freedesktop/systemd1";
+    let reply = match bus.call_method(Some(SYSTEMD), path, Some(manager.as_str()), "GetUnit", &UNIT).await {
+        Ok(reply) => reply,
+        Err(zbus::Error::MethodError(..)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let body = reply.body();
+    let unit: ObjectPath<'_> = body.deserialize()?;
+    let asked = (format!("{SYSTEMD}.Unit"), "ActiveState");
+    let properties = Some("org.freedesktop.DBus.Properties");
+    let reply = bus.call_method(Some(SYSTEMD), &unit, properties, "Get", &asked).await?;
+    let body = reply.body();
+    let state: Variant<'_> = body.deserialize()?;
+    Ok(Some(String::try_from(state)?))
+}
+
+/// A backend at work, and the tasks that keep it so: each ends only with a reason.
+pub(super) struct Opened {
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) keepers: JoinSet<DaemonError>,
+}
+
+pub(super) async fn open(driver: Driver) -> Result<Opened, DaemonError> {
+    let (mirror, keeper) = mirror::open(mirror::Paths::default()).await.map_err(DaemonError::Mirror)?;
+    let mut keepers = JoinSet::new();
+    keepers.spawn(async move {
+        match keeper.run().await {
+            Ok(()) => DaemonError::Ended("the mirror of the kernel"),
+            Err(error) => DaemonError::Mirror(error),
+        }
+    });
+    let kernel = KernelBackend::open(mirror, Path::new("/")).await.map_err(DaemonError::Backend)?;
+    let backend: Arc<dyn Backend> = match driver {
+        Driver::Kernel => Arc::new(kernel),
+    };
+    Ok(Opened { backend, keepers })
+}
