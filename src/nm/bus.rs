@@ -68,6 +68,19 @@ pub(super) struct SyncRequest {
 }
 
 impl Shared {
+    /// With the end where what is to be sent comes out.
+    pub(super) fn new() -> (Arc<Self>, mpsc::UnboundedReceiver<Outgoing>) {
+        let (outbox, to_send) = mpsc::unbounded_channel();
+        let shared = Self {
+            image: Mutex::default(),
+            revision: watch::Sender::new(0),
+            losses: watch::Sender::new(0),
+            outbox,
+            waiting: Mutex::default(),
+        };
+        (Arc::new(shared), to_send)
+    }
+
     pub(super) fn lock_image(&self) -> MutexGuard<'_, Option<Arc<Image>>> {
         self.image.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -147,15 +160,8 @@ impl Sent {
 impl Client {
     /// Connects to the system bus, or to the bus at that address. NetworkManager need not be there.
     pub async fn open(address: Option<&str>) -> Result<(Self, Keeper), Error> {
-        let (outbox, to_send) = mpsc::unbounded_channel();
         let (send_request, requests) = mpsc::channel(SYNC_QUEUE);
-        let shared = Arc::new(Shared {
-            image: Mutex::default(),
-            revision: watch::Sender::new(0),
-            losses: watch::Sender::new(0),
-            outbox,
-            waiting: Mutex::default(),
-        });
+        let (shared, to_send) = Shared::new();
         let keeper = keeper::open(address, Arc::clone(&shared), to_send, requests).await?;
         Ok((Self { shared, requests: send_request, owner: None }, keeper))
     }

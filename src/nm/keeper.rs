@@ -317,6 +317,9 @@ impl Kept {
             kind @ (Type::MethodReturn | Type::Error) => {
                 let Some(serial) = header.reply_serial() else { return Ok(()) };
                 self.window.answered(serial);
+                if !(is_of_owner || is_of_bus) {
+                    return Ok(());
+                }
                 let answer = if kind == Type::Error { Err(refusal(&message)) } else { Ok(message.clone()) };
                 match self.asked.remove(&serial) {
                     Some(Asked::Match) => drop(answer?),
@@ -473,4 +476,56 @@ fn refusal(message: &Message) -> Error {
     // Errors have a text by custom only.
     let text = message.body().deserialize::<String>().unwrap_or_default();
     Error::new(name, &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept() -> Kept {
+        let (shared, _to_send) = Shared::new();
+        let mut kept = Kept::new(shared);
+        kept.change_with(|kept| kept.owner_is(Some(":1.5".to_owned())));
+        kept
+    }
+
+    fn owner_changed(sender: &str, new: &str) -> Message {
+        Message::signal(BUS_PATH, BUS, "NameOwnerChanged")
+            .sender(sender)
+            .build(&(NAME, ":1.5", new))
+            .expect("a message")
+    }
+
+    #[test]
+    fn only_the_bus_says_who_is_networkmanager() {
+        let mut kept = kept();
+        for (sender, owner) in [(":1.66", Some(":1.5")), (":1.5", Some(":1.5")), (BUS, None)] {
+            kept.take(owner_changed(sender, ""), &mut Vec::new()).expect("it is followed");
+            assert_eq!(kept.live.owner(), owner, "said by {sender}");
+        }
+        assert_eq!(*kept.shared.losses.borrow(), 1);
+    }
+
+    #[test]
+    fn only_who_was_asked_answers() {
+        let mut kept = kept();
+        let (serial, asked) = kept
+            .asked
+            .iter()
+            .next()
+            .map(|(serial, asked)| (*serial, format!("{asked:?}")))
+            .expect("the objects were asked for");
+        assert!(asked.contains("Objects"), "{asked}");
+        let refused = |sender: &'static str| {
+            let call = Message::method_call("/", "M").serial(serial).build(&()).expect("a message");
+            let name = "org.freedesktop.DBus.Error.AccessDenied";
+            Message::error(&call.header(), name).sender(sender).build(&"no").expect("a message")
+        };
+        let mut answers = Vec::new();
+        kept.take(refused(":1.66"), &mut answers).expect("it is passed over");
+        assert!(kept.asked.contains_key(&serial) && kept.live.refused().is_none());
+        kept.take(refused(BUS), &mut answers).expect("it is followed");
+        assert_eq!(kept.live.refused().map(ToString::to_string).as_deref(), Some("no"));
+        assert!(answers.is_empty());
+    }
 }

@@ -210,7 +210,8 @@ impl Live {
     /// An answer to what was asked.
     pub fn answered(&mut self, question: Question, answer: Result<&Message, Error>) {
         if let Err(error) = &answer
-            && !(error.is_gone() || error.is_not_active() || matches!(question, Question::Secrets(..)))
+            && !(error.is_gone() || error.is_not_active() || error.is_absent_service())
+            && !matches!(question, Question::Secrets(..))
         {
             tracing::warn!(%error, ?question, "NetworkManager does not say what it knows");
         }
@@ -224,7 +225,9 @@ impl Live {
                 self.put_secrets(path, setting, answer.and_then(contents));
             }
             Question::Applied(path) => self.put_applied(path, answer.and_then(applied)),
-            // An error is an answer, too.
+            // Its end is told behind this.
+            Question::Barrier(_) if answer.is_err_and(|error| error.is_absent_service()) => {}
+            // Any other error is an answer, too.
             Question::Barrier(number) => {
                 self.settle();
                 self.wait(number);
@@ -630,3 +633,6 @@ fn update_stored(stored: &mut Stored, properties: &mut Received) {
         stored.version_id = Some(id);
     }
 }
+
+#[cfg(test)]
+mod tests;

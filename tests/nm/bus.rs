@@ -267,8 +267,11 @@ fn another_process_never_gets_what_was_meant_for_the_former() {
         assert_eq!(soon(client.sync()).await, Err(Error::absent()));
         assert_eq!(refused(&client, Call::ReloadConnections).await, Error::absent());
 
-        harness.begin().await;
+        harness.spawn();
         let image = harness.until(&client, "it is back", |image| image.is_some()).await.expect("it is there");
+        // What is seen first is whole.
+        assert!(image.stored(&uuid(1)).is_some());
+        assert!(image.devices[&device(&image, "br0")].real);
         assert_ne!(image.owner, former.owner);
         assert!(image.revision > former.revision);
         assert!(image.checkpoints.is_empty(), "lost with the process");
@@ -418,5 +421,24 @@ fn the_host_name_global_dns_and_devices_can_be_set() {
         assert!(!image(&client).await.devices[&br0].managed);
         done(&client, Call::DeleteDevice { device: br0 }).await;
         assert_eq!(ip_json(&["link", "show", "type", "bridge"]), serde_json::json!([]));
+    });
+}
+
+#[test]
+fn a_bus_that_is_lost_is_found_again() {
+    with_manager(|mut harness| async move {
+        let client = harness.client().await;
+        let former = image(&client).await;
+        harness.freeze();
+        let call = client.start(Call::ReloadConnections);
+        harness.restart_bus();
+        let error = soon(call).await.expect_err("nobody answers");
+        assert!(error.is_absent_service(), "{}", error.name());
+        assert!(client.image().is_none());
+        assert_eq!(*client.losses().borrow(), 1);
+        harness.spawn();
+        let image = harness.until(&client, "it is there again", |image| image.is_some()).await;
+        assert!(image.expect("it is there").revision > former.revision);
+        done(&client, Call::ReloadConnections).await;
     });
 }

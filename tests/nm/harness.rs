@@ -27,7 +27,7 @@ pub async fn soon<T>(work: impl Future<Output = T>) -> T {
     timeout(LIMIT, work).await.expect("it happens soon")
 }
 
-/// What NetworkManager is told. Nothing is activated by itself, and nobody is asked for permission.
+/// What NetworkManager is told. It makes no profiles of its own, and asks nobody for permission.
 const CONFIGURATION: &str = "\
 [main]
 plugins=keyfile
@@ -36,6 +36,10 @@ rc-manager=unmanaged
 auth-polkit=false
 no-auto-default=*
 systemd-resolved=false
+
+# A restart is not over while links without a carrier could still get one.
+[device]
+carrier-wait-timeout=50
 ";
 
 const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -145,6 +149,31 @@ fn program(path: &str) -> Command {
     command
 }
 
+/// A bus in that folder, and its address.
+fn bus(folder: &Path) -> (Child, String) {
+    let socket = folder.join("bus");
+    // Of a bus that was here before; it may not be there.
+    let _ = fs::remove_file(&socket);
+    let file = folder.join("bus.conf");
+    fs::write(&file, BUS.replace("SOCKET", &socket.display().to_string())).expect("our own folder");
+    let mut bus = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "dbus-daemon"])
+        .arg(format!("--config-file={}", file.display()))
+        .args(["--nofork", "--nopidfile", "--print-address=1"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        // It complains when it may not raise its own limits.
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("dbus-daemon is installed");
+    let mut address = String::new();
+    let mut ready = BufReader::new(bus.stdout.take().expect("it was piped"));
+    ready.read_line(&mut address).expect("it says its address");
+    // Without what names this bus and no other: `,guid=...`.
+    let address = address.split(',').next().expect("a first part").trim().to_owned();
+    (bus, address)
+}
+
 /// A NetworkManager on a bus of its own.
 pub struct Harness {
     /// Of the bus.
@@ -165,23 +194,17 @@ impl Harness {
     /// Only a bus.
     pub fn without_manager() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let socket = folder.path().join("bus");
-        let file = folder.path().join("bus.conf");
-        fs::write(&file, BUS.replace("SOCKET", &socket.display().to_string())).expect("our own folder");
-        let mut bus = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "dbus-daemon"])
-            .arg(format!("--config-file={}", file.display()))
-            .args(["--nofork", "--nopidfile", "--print-address=1"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            // It complains when it may not raise its own limits.
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("dbus-daemon is installed");
-        let mut address = String::new();
-        let mut ready = BufReader::new(bus.stdout.take().expect("it was piped"));
-        ready.read_line(&mut address).expect("it says its address");
-        Self { address: address.trim().to_owned(), bus, manager: None, folder }
+        let (bus, address) = bus(folder.path());
+        Self { address, bus, manager: None, folder }
+    }
+
+    /// Another bus in the place of this one, and nobody on it.
+    pub fn restart_bus(&mut self) {
+        self.bus.kill().and_then(|()| self.bus.wait()).expect("a process of ours ends");
+        if let Some(mut manager) = self.manager.take() {
+            manager.kill().and_then(|()| manager.wait()).expect("a process of ours ends");
+        }
+        (self.bus, self.address) = bus(self.folder.path());
     }
 
     /// Starts NetworkManager, and waits until it has done what it does at start.
