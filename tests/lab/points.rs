@@ -1,10 +1,10 @@
 //! Follows a process to the points at which its effects become real, and ends it, or the whole machine, at
 //! exactly one of them. For the crash tests of the lab: the process needs no hooks for it.
 //!
-//!     lab-points PID [N kill|cut]
+//!     lab-points PID [streams] [N kill|cut]
 //!
 //! A point is the entry of a system call that changes a file or speaks to the kernel over netlink, counted
-//! over all threads. Each is a line on standard output: its number and what it is. The first line says
+//! over all threads; with `streams` also one that speaks on a unix stream socket, as that of the bus. Each is a line on standard output: its number and what it is. The first line says
 //! `attached`. At the N-th the process is killed before the call has any effect, or everything is
 //! stopped and the machine's host is told, on the console, to cut its power.
 //!
@@ -32,19 +32,23 @@ enum Act {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let has_streams = words.get(1) == Some(&"streams");
+    if has_streams {
+        words.remove(1);
+    }
     let (pid, end) = match words[..] {
         [pid] => (pid, None),
         [pid, n, "kill"] => (pid, Some((n, Act::Kill))),
         [pid, n, "cut"] => (pid, Some((n, Act::Cut))),
-        _ => return refuse("lab-points PID [N kill|cut]"),
+        _ => return refuse("lab-points PID [streams] [N kill|cut]"),
     };
     let Ok(pid) = pid.parse() else { return refuse("PID is a number") };
     let end = match end.map(|(n, act)| n.parse::<usize>().map(|n| (n, act))).transpose() {
         Ok(end) => end,
         Err(_) => return refuse("N is a number"),
     };
-    match follow(Pid::from_raw(pid), end) {
+    match follow(Pid::from_raw(pid), has_streams, end) {
         Ok(()) => ExitCode::SUCCESS,
         Err(errno) => refuse(errno.desc()),
     }
@@ -62,7 +66,7 @@ fn say(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-fn follow(pid: Pid, end: Option<(usize, Act)>) -> nix::Result<()> {
+fn follow(pid: Pid, has_streams: bool, end: Option<(usize, Act)>) -> nix::Result<()> {
     attach(pid)?;
     let mut n = 0;
     let mut is_attached = false;
@@ -78,7 +82,7 @@ fn follow(pid: Pid, end: Option<(usize, Act)>) -> nix::Result<()> {
         }
         let (thread, signal) = match status {
             WaitStatus::PtraceSyscall(thread) => {
-                if let Some(point) = entered(thread).and_then(|call| point(pid, &call)) {
+                if let Some(point) = entered(thread).and_then(|call| point(pid, has_streams, &call)) {
                     n += 1;
                     say(&format!("{n} {point}"));
                     match end {
@@ -143,17 +147,21 @@ fn entered(thread: Pid) -> Option<Call> {
 }
 
 /// What a call is, if it is a point.
-fn point(pid: Pid, call: &Call) -> Option<String> {
+fn point(pid: Pid, has_streams: bool, call: &Call) -> Option<String> {
     let at = |index: usize| target(pid, call.arguments[index]);
     let file = |name: &str| at(0).filter(|path| path.starts_with('/')).map(|path| format!("{name} {path}"));
-    let netlink = |name: &str| at(0).filter(|to| is_netlink(pid, to)).map(|_| format!("{name} netlink"));
+    let send = || match at(0)? {
+        to if is_netlink(pid, &to) => Some("send netlink".to_owned()),
+        to if has_streams && is_stream(pid, &to) => Some("send stream".to_owned()),
+        _ => None,
+    };
     match call.number {
         libc::SYS_fsync | libc::SYS_fdatasync => file("sync"),
-        libc::SYS_write | libc::SYS_pwrite64 | libc::SYS_writev => file("write").or_else(|| netlink("send")),
+        libc::SYS_write | libc::SYS_pwrite64 | libc::SYS_writev => file("write").or_else(send),
         libc::SYS_rename | libc::SYS_renameat | libc::SYS_renameat2 => Some("rename".into()),
         libc::SYS_unlink | libc::SYS_unlinkat => Some("remove".into()),
         libc::SYS_openat if call.arguments[2] & CREATES != 0 => Some("create".into()),
-        libc::SYS_sendto | libc::SYS_sendmsg | libc::SYS_sendmmsg => netlink("send"),
+        libc::SYS_sendto | libc::SYS_sendmsg | libc::SYS_sendmmsg => send(),
         _ => None,
     }
 }
@@ -166,14 +174,22 @@ fn target(pid: Pid, descriptor: u64) -> Option<String> {
     path.to_str().map(str::to_owned)
 }
 
-/// Whether `socket:[INODE]` is listed among the netlink sockets, whose last column is the inode.
+/// The line of a table of sockets in /proc/net that has the inode of `socket:[INODE]` in this column.
+fn listed(pid: Pid, table: &str, column: usize, target: &str) -> Option<String> {
+    let inode = target.strip_prefix("socket:[")?.strip_suffix(']')?;
+    let list = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("net").join(table)).ok()?;
+    let lists = |line: &&str| line.split_ascii_whitespace().nth(column) == Some(inode);
+    list.lines().find(lists).map(str::to_owned)
+}
+
+/// Of the ten columns the last is the inode.
 fn is_netlink(pid: Pid, target: &str) -> bool {
-    let Some(inode) = target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']')) else {
-        return false;
-    };
-    let list = Path::new("/proc").join(pid.to_string()).join("net/netlink");
-    fs::read_to_string(list)
-        .is_ok_and(|list| list.lines().any(|line| line.split_ascii_whitespace().last() == Some(inode)))
+    listed(pid, "netlink", 9, target).is_some()
+}
+
+/// A unix socket has its type in the fifth column, 1 for a stream, and its inode in the seventh.
+fn is_stream(pid: Pid, target: &str) -> bool {
+    listed(pid, "unix", 6, target).is_some_and(|line| line.split_ascii_whitespace().nth(4) == Some("0001"))
 }
 
 /// Stops everything in the process, tells the host, and waits for the end of the machine.
