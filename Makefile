@@ -69,7 +69,7 @@ lab: setup
 
 # What docs/benchmarks.md holds, measured again: beside the peer in the lab, and alone on this host.
 bench: setup
-	$(CARGO) build --release --locked --bins --example bench-plan
+	$(CARGO) build --release --locked --bins --example bench-plan --example bench-direct
 	$(AS_ROOT) tests/bench/run
 
 # packaging/files says what goes where.
