@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json};
 
 use super::FieldChange;
 use super::normal::normal;
-use crate::state::{Interface, Path, Secret};
+use crate::state::{Interface, Path, Secret, Segment};
 
 /// What a key means that the target does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,9 @@ fn compare(
         return;
     };
     let gone = old.keys().filter(|key| !new.contains_key(*key));
+    // Free keys are replaced as a whole (M67).
+    let is_free = path.segments().iter().any(|key| *key == Segment::Key("ovs-db".into()));
+    let unmentioned = if is_free && after.plain.is_object() { Unmentioned::Cleared } else { unmentioned };
     for key in new.keys().chain(gone) {
         path.push_key(key);
         compare(before.key(key), after.key(key), path, unmentioned, found);

@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::relations::{base, base_mut, base_path, is_removable, parent, peer};
+use super::relations::{base, base_mut, base_path, is_removable, parent, peer, ports};
 use super::report::Report;
 use super::{Capabilities, Key, Member, Merged, NameMatch, Reason};
 use crate::state::{Interface, InterfaceState, InterfaceType, Ip, Veth};
 
 /// Base interfaces of the document become kernel names (P20).
 pub fn resolve_names(merged: &mut Merged, report: &mut Report) {
+    let made = made_by_ovs_bridges(merged);
     let names = &merged.names;
     for member in merged.members.values_mut() {
         let path = member.path();
@@ -18,6 +19,7 @@ pub fn resolve_names(merged: &mut Merged, report: &mut Report) {
         let Some(base) = base_mut(desired) else { continue };
         match names.find(base) {
             NameMatch::One(name) => *base = name.to_owned(),
+            NameMatch::None if made.contains(base) => {}
             NameMatch::None => {
                 report.invalid(path, format!("base interface `{base}` does not exist"));
             }
@@ -26,6 +28,20 @@ pub fn resolve_names(merged: &mut Merged, report: &mut Report) {
             }
         }
     }
+}
+
+/// The ports of Open vSwitch bridges, which are made where there are none (P56), and the internal
+/// interfaces of bridges without ports (P57).
+fn made_by_ovs_bridges(merged: &Merged) -> BTreeSet<String> {
+    let wishes = merged.members.values().filter_map(|member| member.desired.as_ref());
+    let bridges = wishes.filter(|desired| desired.is_up() && *desired.kind() == InterfaceType::OvsBridge);
+    let made = |bridge: &Interface| -> Vec<String> {
+        match ports(bridge) {
+            Some(ports) if !ports.is_empty() => ports.into_iter().map(str::to_owned).collect(),
+            _ => vec![bridge.name.clone()],
+        }
+    };
+    bridges.flat_map(made).collect()
 }
 
 /// Whether nothing of the interface will be left in the kernel. A backend with profiles keeps

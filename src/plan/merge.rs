@@ -6,7 +6,7 @@ use super::family;
 use super::report::Report;
 use crate::state::{
     Address, AltName, Bond, BondMode, BondPort, Bridge, FailOverMac, Interface, InterfaceState,
-    InterfaceType, Ip, LinuxBridge, LinuxBridgePort, Part, Path, Secret, VirtualFunction,
+    InterfaceType, Ip, LinuxBridge, LinuxBridgePort, OvsStp, Part, Path, Secret, VirtualFunction,
 };
 
 /// The whole of what an interface shall be. `current` is None for a new one; with
@@ -98,6 +98,7 @@ fn settle(
         InterfaceType::Loopback => keep_loopback_addresses(target),
         _ => {}
     }
+    settle_ovs_settings(target);
     if let Some(ethernet) = target.ethernet.as_deref_mut()
         && ethernet.auto_negotiation == Some(true)
     {
@@ -113,6 +114,18 @@ fn settle(
             && fec.auto == Some(true)
         {
             fec.mode = None;
+        }
+    }
+}
+
+/// A map of Open vSwitch's settings that is given replaces the one that is there; what has no value
+/// is not stored (M67).
+fn settle_ovs_settings(target: &mut Interface) {
+    let ports = target.bridge.as_deref_mut().and_then(|bridge| bridge.ovs_mut()?.port.as_mut());
+    let bonds = ports.into_iter().flatten().filter_map(|port| port.bond.as_mut()?.ovs_db.as_mut());
+    for settings in target.ovs_db.iter_mut().chain(bonds) {
+        for table in [&mut settings.external_ids, &mut settings.other_config].into_iter().flatten() {
+            table.0.retain(|_, value| value.is_some());
         }
     }
 }
@@ -256,6 +269,14 @@ fn replace_whole_sections(target: &mut Interface, desired: &Interface, current: 
     if let (Some(own), Some(now)) = (&mut target.macsec, &current.macsec) {
         own.offload = own.offload.or(now.offload); // not part of what is replaced
     }
+    let asked = desired.bridge.as_ref().and_then(|bridge| bridge.ovs()?.options.as_ref());
+    let own = target.bridge.as_deref_mut().and_then(|bridge| bridge.ovs_mut()?.options.as_mut());
+    if let (Some(own), Some(asked)) = (own, asked) {
+        // These three are one group (M54).
+        own.stp = asked.stp.or(Some(OvsStp { enabled: false }));
+        own.rstp = asked.rstp.or(Some(false));
+        own.mcast_snooping_enable = asked.mcast_snooping_enable.or(Some(false));
+    }
     if let (Some(own), Some(asked), Some(now)) = (&mut target.bond, &desired.bond, &current.bond)
         && asked.mode.is_some_and(|mode| now.mode.is_some_and(|now| now != mode))
     {
@@ -344,10 +365,12 @@ fn settle_bridge_ports(target: &mut Interface, current: &Interface) {
             let now: BTreeMap<&str, _> =
                 now.into_iter().flatten().map(|port| (port.name.as_str(), port)).collect();
             for port in own.port.iter_mut().flatten() {
-                if let Some(now) = now.get(port.name.as_str())
-                    && port.vlan.is_none()
-                {
+                let Some(now) = now.get(port.name.as_str()) else { continue };
+                if port.vlan.is_none() {
                     port.vlan.clone_from(&now.vlan);
+                }
+                if let (Some(own), Some(now)) = (&mut port.bond, &now.bond) {
+                    own.fill_from(now);
                 }
             }
         }

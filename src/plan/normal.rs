@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use super::merge::{is_static, normal_token};
 use crate::state::{
     BondOptions, BondPort, Bridge, Ethtool, FecMode, Identifier, Interface, InterfaceState, Ip,
-    LinuxBridgeOptions, Part, PortVlan, PortVlanMode, TrunkTag, VlanProtocol, VlanRegistration,
+    LinuxBridgeOptions, OvsSettings, OvsStp, Part, PortVlan, PortVlanMode, TrunkTag, VlanProtocol,
+    VlanRegistration,
 };
 
 /// The comparable form of an interface.
@@ -81,14 +82,24 @@ fn normalise_kind(own: &mut Interface) {
             bridge.allow_extra_patch_ports = None;
             for port in bridge.port.iter_mut().flatten() {
                 port.vlan = port.vlan.take().and_then(normal_vlan);
-                if let Some(members) = port.bond.as_mut().and_then(|bond| bond.port.as_mut()) {
-                    members.sort_by(|a, b| a.name.cmp(&b.name));
+                if let Some(bond) = &mut port.bond {
+                    bond.port.iter_mut().for_each(|members| members.sort_by(|a, b| a.name.cmp(&b.name)));
+                    bond.bond_updelay.take_if(|delay| *delay == 0);
+                    bond.bond_downdelay.take_if(|delay| *delay == 0);
+                    normalise_ovs_settings(bond.ovs_db.as_mut());
+                    bond.ovs_db.take_if(|settings| settings.is_empty());
                 }
+            }
+            if let Some(options) = &mut bridge.options {
+                options.stp.get_or_insert(OvsStp { enabled: false });
+                options.rstp.get_or_insert(false);
+                options.mcast_snooping_enable.get_or_insert(false);
             }
             bridge.port.iter_mut().for_each(|ports| ports.sort_by(|a, b| a.name.cmp(&b.name)));
         }
         None => {}
     }
+    normalise_ovs_settings(own.ovs_db.as_mut());
     if let Some(vlan) = own.vlan.as_deref_mut() {
         vlan.protocol.get_or_insert(VlanProtocol::Ieee8021Q);
         vlan.registration_protocol.get_or_insert(VlanRegistration::None);
@@ -122,6 +133,14 @@ fn normalise_kind(own: &mut Interface) {
     }
     if let Some(ethtool) = own.ethtool.as_deref_mut() {
         normalise_ethtool(ethtool);
+    }
+}
+
+/// Both maps, without keys that have no value.
+fn normalise_ovs_settings(settings: Option<&mut OvsSettings>) {
+    let Some(OvsSettings { external_ids, other_config }) = settings else { return };
+    for table in [external_ids, other_config] {
+        table.get_or_insert_default().0.retain(|_, value| value.is_some());
     }
 }
 

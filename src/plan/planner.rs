@@ -14,7 +14,8 @@ use super::sequence::in_sequence;
 use super::{Capabilities, Key, Member, Merged, NameMatch, Names, Options, Plan, Reason, Unmentioned};
 use super::{global, lineage, ports as membership, validate};
 use crate::state::{
-    Address, Bond, Bridge, Identifier, Interface, InterfaceState, InterfaceType, Ip, Problem, State, Vrf,
+    Address, Bond, Bridge, Identifier, Interface, InterfaceState, InterfaceType, Ip, OvsSettings, Problem,
+    State, Vrf,
 };
 
 /// What has to change so that the network is as `desired`, or everything that is wrong with that
@@ -282,6 +283,11 @@ fn set_targets(
             target.ipv4 = Some(Box::new(Ip::new(false)));
             target.ipv6 = Some(Box::new(Ip::new(false)));
             target.wait_ip = None;
+        }
+        let former = member.current.as_ref().and_then(|current| current.controller.as_deref());
+        let was_in_ovs = former.and_then(|name| kinds.get(name)) == Some(&InterfaceType::OvsBridge);
+        if was_in_ovs && target.controller.as_deref().is_none_or(str::is_empty) {
+            target.ovs_db = Some(OvsSettings::empty()); // M67
         }
         member.target = Some(target);
     }

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::lineage::is_gone;
-use super::relations::{add_port, ports, rename_ports, retain_ports};
+use super::relations::{add_port, adopt_port, ports, rename_ports, retain_ports};
 use super::report::Report;
 use super::{Capabilities, Key, Member, Merged, NameMatch, Options, Reason};
-use crate::state::{Bridge, Interface, InterfaceState, InterfaceType, Path};
+use crate::state::{Bridge, Interface, InterfaceState, InterfaceType, OvsBridge, Path};
 
 /// Port names of the document become kernel names (P19).
 pub fn resolve_names(merged: &mut Merged, report: &mut Report) {
@@ -79,6 +79,7 @@ pub fn place(
     report: &mut Report,
 ) -> Placement {
     keep_extra_ports(merged);
+    fill_empty_ovs_bridges(merged, report);
     let mut placement = Placement::default();
     let owners = owners(merged, report);
     if options.override_interfaces {
@@ -97,7 +98,7 @@ pub fn place(
 
 /// `allow-extra-ports` (P58): the ports that are there are as good as listed.
 fn keep_extra_ports(merged: &mut Merged) {
-    let mut kept: Vec<(Key, Vec<String>)> = Vec::new();
+    let mut kept: Vec<(Key, Interface, Vec<String>)> = Vec::new();
     for (key, member) in &merged.members {
         let (Some(desired), Some(current)) = (&member.desired, &member.current) else { continue };
         let Some(bridge) = &desired.bridge else { continue };
@@ -117,11 +118,55 @@ fn keep_extra_ports(merged: &mut Merged) {
             (_, Some(true)) => extra.filter(|port| is_patch(port)).map(str::to_owned).collect(),
             _ => continue,
         };
-        kept.push((key.clone(), extra));
+        kept.push((key.clone(), current.clone(), extra));
     }
-    for (key, extra) in kept {
+    for (key, current, extra) in kept {
         if let Some(desired) = merged.members.get_mut(&key).and_then(|member| member.desired.as_mut()) {
-            extra.iter().for_each(|port| add_port(desired, port));
+            extra.iter().for_each(|port| adopt_port(desired, &current, port));
+        }
+    }
+}
+
+/// An Open vSwitch bridge without any port gets an internal interface of its own name (P57).
+fn fill_empty_ovs_bridges(merged: &mut Merged, report: &mut Report) {
+    let joined: BTreeSet<String> = merged
+        .members
+        .values()
+        .filter_map(|member| member.desired.as_ref().filter(|desired| desired.is_up())?.controller.clone())
+        .collect();
+    let mut empty = Vec::new();
+    for (key, member) in &mut merged.members {
+        let is_new = member.current.is_none();
+        let Some(desired) = member.desired.as_mut().filter(|desired| desired.is_up() && !member.ignored)
+        else {
+            continue;
+        };
+        if *desired.kind() != InterfaceType::OvsBridge {
+            continue;
+        }
+        if is_new {
+            let section = || Box::new(Bridge::Ovs(OvsBridge::empty()));
+            desired.bridge.get_or_insert_with(section);
+        }
+        let listed = ports(desired).or_else(|| member.current.as_ref().and_then(ports));
+        if listed.is_none_or(|ports| ports.is_empty()) && !joined.contains(&key.name) {
+            empty.push(key.clone());
+        }
+    }
+    for key in empty {
+        let path = merged.members[&key].path();
+        let name = key.name.as_str();
+        let kind = merged.kernel(name).map(Member::kind);
+        if kind.is_some_and(|kind| *kind != InterfaceType::OvsInterface) {
+            let message = format!("has no port, and cannot have an internal one: there is another `{name}`");
+            report.invalid(path.keys("bridge.port"), message);
+            continue;
+        }
+        report.warn(&path, format!("has no port, and gets an internal interface `{name}`"));
+        if let Some(desired) = merged.members.get_mut(&key).and_then(|member| member.desired.as_mut()) {
+            let section = || Box::new(Bridge::Ovs(OvsBridge::empty()));
+            desired.bridge.get_or_insert_with(section);
+            add_port(desired, name);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Who rests on whom: ports and controllers, children and parents, the two ends of a veth.
 
-use crate::state::{Bridge, Interface, InterfaceType, LinuxBridgePort, OvsBridgePort};
+use crate::state::{
+    Bridge, Interface, InterfaceType, LinuxBridgePort, OvsBondPort, OvsBridge, OvsBridgePort,
+};
 
 /// `ethernet` and `veth` are one kind: a document may call a veth either (semantics A9).
 pub fn same_kind(a: &InterfaceType, b: &InterfaceType) -> bool {
@@ -202,6 +204,11 @@ pub fn add_port(interface: &mut Interface, name: &str) {
 
 /// Adds a port to a controller as it is in `from`, its settings included.
 pub fn adopt_port(interface: &mut Interface, from: &Interface, name: &str) {
+    if let (Some(Bridge::Ovs(bridge)), Some(Bridge::Ovs(source))) =
+        (interface.bridge.as_deref_mut(), from.bridge.as_deref())
+    {
+        return adopt_ovs_port(bridge, source, name);
+    }
     add_port(interface, name);
     if let (Some(bond), Some(source)) = (&mut interface.bond, &from.bond) {
         let config = source.ports_config.iter().flatten().find(|port| port.name == name);
@@ -216,13 +223,30 @@ pub fn adopt_port(interface: &mut Interface, from: &Interface, name: &str) {
             let place = bridge.port.iter_mut().flatten().find(|port| port.name == name);
             place.zip(port).into_iter().for_each(|(place, port)| place.clone_from(port));
         }
-        (Bridge::Ovs(bridge), Bridge::Ovs(source)) => {
-            let port = source.port.iter().flatten().find(|port| port.name == name);
-            let place = bridge.port.iter_mut().flatten().find(|port| port.name == name);
-            place.zip(port).into_iter().for_each(|(place, port)| place.clone_from(port));
-        }
-        (Bridge::Linux(_), Bridge::Ovs(_)) | (Bridge::Ovs(_), Bridge::Linux(_)) => {}
+        (Bridge::Ovs(_), _) | (_, Bridge::Ovs(_)) => {}
     }
+}
+
+/// A port of a bond comes with its bond.
+fn adopt_ovs_port(bridge: &mut OvsBridge, source: &OvsBridge, name: &str) {
+    let ports = bridge.port.get_or_insert_default();
+    let mut port = source
+        .port
+        .iter()
+        .flatten()
+        .find(|port| ovs_members(port).contains(&name))
+        .cloned()
+        .unwrap_or_else(|| OvsBridgePort { name: name.to_owned(), bond: None, vlan: None });
+    if let Some(bond) = &mut port.bond {
+        let member = OvsBondPort { name: name.to_owned() };
+        let present = ports.iter_mut().find(|present| present.name == port.name);
+        if let Some(present) = present.and_then(|present| present.bond.as_mut()) {
+            present.port.get_or_insert_default().push(member);
+            return;
+        }
+        bond.port = Some(vec![member]);
+    }
+    ports.push(port);
 }
 
 /// A bridge port that only has a name.

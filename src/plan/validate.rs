@@ -92,6 +92,9 @@ fn existence(key: &Key, desired: &Interface, path: &Path, peers: &BTreeSet<&str>
         InterfaceType::Ethernet if desired.veth.is_none() && !peers.contains(key.name.as_str()) => {
             report.invalid(path.clone(), format!("there is no Ethernet interface `{}`", key.name));
         }
+        InterfaceType::OvsInterface if desired.controller.as_deref().unwrap_or_default().is_empty() => {
+            report.invalid(path.clone(), format!("`{}` needs an Open vSwitch bridge", key.name)); // V11
+        }
         InterfaceType::Loopback | InterfaceType::Xfrm | InterfaceType::Tun => {
             report.invalid(
                 path.clone(),

@@ -155,6 +155,32 @@ mod tests {
     }
 
     #[test]
+    fn settings_of_open_vswitch_add_up_and_deletions_are_forgotten() {
+        let documents = [
+            json!({"ovs-db": {"external_ids": {"a": "1", "b": "2"}, "other_config": {"c": "3"}},
+                "ovn": {"bridge-mappings": [{"localnet": "red", "bridge": "br0"}, {"localnet": "blue", "bridge": "br0"}]}}),
+            json!({"ovs-db": {"external_ids": {"a": null, "d": "4"}},
+                "ovn": {"bridge-mappings": [{"localnet": "blue", "state": "absent"}, {"localnet": "red", "bridge": "br1"}]}}),
+            json!({"description": "nothing"}),
+            json!({"ovs-db": {"other_config": {}}}),
+        ];
+        let all = documents.map(state);
+        let mut committed = State::empty();
+        let mut seen = Vec::new();
+        for document in &all {
+            committed = accumulate(&committed, document, &plan());
+            seen.push(json!({"ovs-db": committed.ovs_db, "ovn": committed.ovn}));
+        }
+        let ids = json!({"b": "2", "d": "4"});
+        let red = json!({"bridge-mappings": [{"localnet": "red", "bridge": "br1"}]});
+        assert_eq!(seen[1], json!({"ovs-db": {"external_ids": ids, "other_config": {"c": "3"}}, "ovn": red}));
+        assert_eq!(seen[2], seen[1]);
+        assert_eq!(seen[3], json!({"ovs-db": {"external_ids": ids}, "ovn": red}));
+        let purged = accumulate(&committed, &state(json!({"ovs-db": {}})), &plan());
+        assert_eq!(purged.ovs_db, None, "a purge does not purge again what comes later");
+    }
+
+    #[test]
     fn later_documents_win_key_by_key_and_absent_removes() {
         let first = state(json!({
             "interfaces": [{"name": "eth1", "type": "ethernet", "mtu": 9000, "description": "rack"},

@@ -152,3 +152,61 @@ fn cannot_make(change: &InterfaceChange, kinds: &Kinds) -> Option<String> {
         None => Some(format!("the kernel backend cannot make interfaces of type `{}`", change.kind)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Capabilities, Options, plan};
+    use crate::state::{Document, State};
+
+    fn state(yaml: &str) -> State {
+        Document::from_text(yaml).expect("YAML").state().expect("a valid state").0
+    }
+
+    /// What is refused of a document on a host with a port of Open vSwitch.
+    fn refused(desired: &str) -> Vec<String> {
+        let capabilities = Capabilities {
+            backend: "kernel",
+            interface_types: [].into(),
+            vlan_filtering: true,
+            volatile_until_commit: true,
+            profiles: false,
+            persists: false,
+        };
+        let now = state(
+            "interfaces: [{name: tap0, type: ovs-interface, state: up}, {name: eth1, type: ethernet, state: up}]",
+        );
+        let plan = plan(&state(desired), &now, &capabilities, &Options::default()).expect("a plan");
+        let problems = refuse(&plan, &Kinds::default(), &ResolverOwner::Nobody);
+        assert!(problems.iter().all(|problem| problem.kind == ErrorKind::NotSupportedError));
+        problems.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn open_vswitch_is_not_ours() {
+        const NEEDS: &str = "Open vSwitch settings need its database";
+        assert_eq!(refused("ovs-db: {}"), [format!("ovs-db: {NEEDS}")]);
+        assert_eq!(refused("ovs-db: {external_ids: {a: 1}}"), [format!("ovs-db: {NEEDS}")]);
+        assert_eq!(
+            refused("ovn: {bridge-mappings: [{localnet: a, state: absent}]}"),
+            [format!("ovn: {NEEDS}")]
+        );
+        assert_eq!(refused("ovn: {}"), [""; 0]);
+        assert_eq!(
+            refused(
+                "interfaces: [{name: br0, type: ovs-bridge, bridge: {port: [{name: eth1}, {name: tap1}]}},
+                    {name: eth1, type: ethernet, ovs-db: {external_ids: {a: 1}}}]"
+            ),
+            [
+                "interfaces[0].type: the kernel backend cannot make interfaces of type `ovs-bridge`",
+                "interfaces[1].ovs-db.external_ids.a: Open vSwitch settings need its database",
+                "interfaces.type: the kernel backend cannot make interfaces of type `ovs-interface`",
+            ]
+        );
+        assert_eq!(
+            refused("interfaces: [{name: tap0, type: ovs-interface, state: absent}]"),
+            ["interfaces[0]: only Open vSwitch can remove its interfaces"]
+        );
+        assert_eq!(refused("interfaces: [{name: tap0, type: ovs-interface, mtu: 1400}]"), [""; 0]);
+    }
+}

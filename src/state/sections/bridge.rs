@@ -298,6 +298,12 @@ section! {
     }
 }
 
+impl OvsBridge {
+    pub fn empty() -> Self {
+        Self { allow_extra_patch_ports: None, allow_extra_ports: None, options: None, port: None }
+    }
+}
+
 section! {
     /// Options of an Open vSwitch bridge.
     pub struct OvsBridgeOptions {

@@ -16,6 +16,17 @@ section! {
     }
 }
 
+impl OvsSettings {
+    pub fn empty() -> Self {
+        Self { external_ids: None, other_config: None }
+    }
+
+    /// Whether no key is mentioned.
+    pub fn is_empty(&self) -> bool {
+        [&self.external_ids, &self.other_config].into_iter().flatten().all(|table| table.0.is_empty())
+    }
+}
+
 /// A column of free keys; None deletes a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OvsTable(pub BTreeMap<String, Option<String>>);
