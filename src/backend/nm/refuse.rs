@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::lower::without_place;
 use super::work::Which;
 use crate::nm::image::{Image, Version};
 use crate::nm::settings::refusals;
 use crate::plan::{Action, Change, InterfaceChange, Plan, Reason};
-use crate::state::{ErrorKind, InterfaceType, Path, Problem, Segment};
+use crate::state::{ErrorKind, InterfaceType, Path, Problem, Segment, State};
 
 /// NMDeviceState
 const UNMANAGED: u32 = 10;
@@ -14,7 +15,12 @@ const UNMANAGED: u32 = 10;
 const UNMANAGED_BY_CONFIGURATION: u32 = 76;
 
 /// Everything in the plan that cannot be done here. `types`: what the kernel can make.
-pub(super) fn refuse(plan: &Plan, image: &Image, types: &BTreeSet<InterfaceType>) -> Vec<Problem> {
+pub(super) fn refuse(
+    plan: &Plan,
+    now: &State,
+    image: &Image,
+    types: &BTreeSet<InterfaceType>,
+) -> Vec<Problem> {
     let mut problems = Vec::new();
     for change in &plan.changes {
         match change {
@@ -23,6 +29,7 @@ pub(super) fn refuse(plan: &Plan, image: &Image, types: &BTreeSet<InterfaceType>
             Change::Route(_) | Change::Rule(_) | Change::Hostname(_) | Change::OvsDb(_) | Change::Ovn(_) => {}
         }
     }
+    problems.extend(without_place(plan, now, image));
     problems
 }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::kernel::op::Op;
 use crate::nm::image::{Device, Image, ObjectPath};
 use crate::nm::{Profile, Value};
+use crate::plan::{OvnChange, OvsDbChange};
 use crate::state::{Interface, InterfaceType};
 
 /// All that carries out a plan.
@@ -27,6 +28,8 @@ pub(super) struct Work {
     pub scripts: Vec<Script>,
     /// What only the kernel keeps, after the wait.
     pub kernel: Vec<Op>,
+    /// What only the database of Open vSwitch keeps, after the wait.
+    pub database: Vec<Database>,
 }
 
 /// One request to NetworkManager. Safe to repeat: what is gone already is success where something
@@ -112,6 +115,15 @@ pub(super) enum Until {
     Disconnected,
     /// There is no such device.
     Gone,
+}
+
+/// What only the database of Open vSwitch keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Database {
+    Settings(OvsDbChange),
+    Mappings(OvnChange),
+    /// A bridge without ports, as it shall be: NetworkManager makes a bridge with its first port.
+    EmptyBridge(Box<Interface>),
 }
 
 /// A script that NetworkManager's dispatcher runs for an interface.
@@ -285,6 +297,16 @@ impl fmt::Display for Step {
             Self::Hostname(name) if name.is_empty() => f.write_str("remove the persistent host name"),
             Self::Hostname(name) => write!(f, "set the persistent host name to {name}"),
             Self::Back(back) => back.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settings(_) => f.write_str("set the settings of Open vSwitch"),
+            Self::Mappings(_) => f.write_str("set the mappings of OVN"),
+            Self::EmptyBridge(bridge) => write!(f, "make bridge {} without ports", bridge.name),
         }
     }
 }

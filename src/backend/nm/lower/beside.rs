@@ -1,5 +1,7 @@
 //! What NetworkManager has no place for: told to the kernel, or written as scripts.
 
+use std::collections::BTreeMap;
+
 use super::Lowering;
 use super::decide::{Decision, Goal};
 use super::said::changes;
@@ -16,7 +18,8 @@ const FORWARDING: u32 = 2;
 
 impl Lowering<'_> {
     /// Adds it to the work, and puts what the kernel is told into its order.
-    pub(super) fn beside(&mut self, decisions: &[Decision<'_>], work: &mut Work) {
+    pub(super) fn beside(&mut self, decided: &BTreeMap<Which, Decision<'_>>, work: &mut Work) {
+        work.database = self.database(decided);
         work.kernel.append(&mut self.ops);
         for target in self.targets.values() {
             let name = &target.which.name;
@@ -33,7 +36,7 @@ impl Lowering<'_> {
             if !then.is_up() || target.which != Which::kernel(name) {
                 continue;
             }
-            let decision = decisions.iter().find(|decision| decision.which == target.which);
+            let decision = decided.get(&target.which);
             // A link that is made (again) has no other names.
             let is_made = target.now.is_none()
                 || (is_removable(then)

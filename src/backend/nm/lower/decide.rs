@@ -6,8 +6,8 @@ use super::said::changes;
 use super::{Lowering, Target};
 use crate::backend::nm::choose::{Candidate, Chosen};
 use crate::backend::nm::reapply::{self, Way};
-use crate::backend::nm::work::{Step, Until, Which};
-use crate::nm::settings::{self, Wish};
+use crate::backend::nm::work::{Layer, Step, Until, Which};
+use crate::nm::settings::{self, Wish, ovs_port_of};
 use crate::nm::{Profile, Value};
 use crate::plan::{InterfaceChange, base, is_removable};
 use crate::state::{Interface, InterfaceType};
@@ -48,8 +48,8 @@ const UNMANAGED: u32 = 10;
 const ACTIVATED: u32 = 2;
 
 impl<'a> Lowering<'a> {
-    /// All decisions, deeper interfaces last.
-    pub(super) fn decide(&mut self, new_uuid: &mut dyn FnMut() -> String) -> Vec<Decision<'a>> {
+    /// All decisions.
+    pub(super) fn decide(&self, new_uuid: &mut dyn FnMut() -> String) -> BTreeMap<Which, Decision<'a>> {
         let depths = self.depths();
         let depth = |interface: &Interface| depths.of(interface);
         let mut decided: BTreeMap<Which, Decision<'a>> = BTreeMap::new();
@@ -57,13 +57,15 @@ impl<'a> Lowering<'a> {
             if let Some(then) = target.then
                 && let Some(decision) = self.decide_one(target, then, depth(then), new_uuid)
             {
+                if *then.kind() == InterfaceType::OvsBridge {
+                    let ports = self.decide_ports(then, &decision, new_uuid);
+                    decided.extend(ports.into_iter().map(|port| (port.which.clone(), port)));
+                }
                 decided.insert(target.which.clone(), decision);
             }
         }
         self.spread(&mut decided, &depth, new_uuid);
-        let mut decisions: Vec<Decision<'a>> = decided.into_values().collect();
-        decisions.sort_by(|a, b| (a.depth, a.which.layer, &a.which).cmp(&(b.depth, b.which.layer, &b.which)));
-        decisions
+        decided
     }
 
     /// None: there is nothing to do about it that NetworkManager could do.
@@ -163,7 +165,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Whether a device runs with that profile, and is NetworkManager's own.
-    fn is_running(&self, which: &Which, stored: Option<Candidate<'_>>) -> bool {
+    pub(super) fn is_running(&self, which: &Which, stored: Option<Candidate<'_>>) -> bool {
         let Some(candidate) = stored else { return false };
         let Some(active) = candidate.active else { return false };
         let device = which.device(self.image).map(|(_, device)| device);
@@ -193,7 +195,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Controllers and parents may be named by the UUID of their profile, which is as good.
-    fn keep_references(&self, old: &Profile, new: &mut Profile) {
+    pub(super) fn keep_references(&self, old: &Profile, new: &mut Profile) {
         let mut kept = Vec::new();
         for (setting, properties) in &old.0 {
             for (property, value) in properties {
@@ -232,8 +234,14 @@ impl<'a> Lowering<'a> {
                 Some(Goal::Up(way)) => way,
                 _ => Way::Nothing,
             };
-            let controller = self.controller_of(then).filter(|_| *then.kind() != InterfaceType::OvsInterface);
-            let rejoins = controller.is_some_and(|controller| way(&Which::of(controller)) >= Way::Activate);
+            let rejoins = self.controller_of(then).is_some_and(|controller| {
+                let port = Which { name: ovs_port_of(controller, &then.name), layer: Layer::OvsPort };
+                let of_port = match controller.kind() {
+                    InterfaceType::OvsBridge => way(&port),
+                    _ => Way::Nothing,
+                };
+                way(&Which::of(controller)).max(of_port) >= Way::Activate
+            });
             let returns = base(then).is_some_and(|base| remade.contains(base));
             if (rejoins || returns) && way(&which) < Way::Activate {
                 let active = self.profiles.current(&which, then.kind()).filter(|own| own.active.is_some());

@@ -10,10 +10,14 @@
 //! | `routes`, `rules` | which profiles hold them |
 //! | `decide` | from a wish to a profile, and to what it takes to run with it |
 //! | `sequence` | the steps in their order |
+//! | `resolver` | where name servers go |
+//! | `ovs` | ports of Open vSwitch, and its database |
 //! | `beside` | what NetworkManager has no place for |
 
 mod beside;
 mod decide;
+mod ovs;
+mod resolver;
 mod routes;
 mod rules;
 mod said;
@@ -25,9 +29,12 @@ use super::choose::Profiles;
 use super::reapply::Way;
 use super::work::{Layer, Which, Work};
 use crate::backend::kernel::op::Op;
+use crate::nm::Setting;
 use crate::nm::image::Image;
 use crate::plan::{Action, Change, Depths, InterfaceChange, Plan, Reason, ports};
-use crate::state::{Bridge, DnsSettings, Interface, InterfaceState, InterfaceType, Route, RouteRule, State};
+use crate::state::{
+    Bridge, DnsSettings, Interface, InterfaceState, InterfaceType, Problem, Route, RouteRule, State,
+};
 
 /// The work that carries out `plan` on a system that is as `now`, and whose NetworkManager is as
 /// `image`. `new_uuid` names new profiles.
@@ -38,10 +45,18 @@ pub(super) fn lower(plan: &Plan, now: &State, image: &Image, new_uuid: &mut dyn 
     lowering.draw_in_ports();
     lowering.routes();
     lowering.rules();
-    let decisions = lowering.decide(new_uuid);
-    let mut work = sequence::sequence(&lowering, &decisions);
-    lowering.beside(&decisions, &mut work);
+    lowering.resolver();
+    let decided = lowering.decide(new_uuid);
+    let mut work = sequence::sequence(&lowering, &decided);
+    lowering.beside(&decided, &mut work);
     work
+}
+
+/// What is wrong with the name servers of a plan: they have no place.
+pub(super) fn without_place(plan: &Plan, now: &State, image: &Image) -> Option<Problem> {
+    let mut lowering = Lowering::new(plan, now, image);
+    lowering.take_changes();
+    lowering.placement()?.err()
 }
 
 /// An interface that the plan is about.
@@ -71,6 +86,8 @@ struct Lowering<'a> {
     profiles: Profiles<'a>,
     now: BTreeMap<Which, &'a Interface>,
     targets: BTreeMap<Which, Target<'a>>,
+    /// What becomes of the global name servers; None: they stay.
+    global_dns: Option<Setting>,
     /// What only the kernel keeps.
     ops: Vec<Op>,
 }
@@ -107,7 +124,16 @@ impl<'a> Lowering<'a> {
     fn new(plan: &'a Plan, state: &'a State, image: &'a Image) -> Self {
         let now = state.interfaces().iter().map(|interface| (Which::of(interface), interface)).collect();
         let profiles = Profiles::new(image, state);
-        Self { plan, state, image, profiles, now, targets: BTreeMap::new(), ops: Vec::new() }
+        Self {
+            plan,
+            state,
+            image,
+            profiles,
+            now,
+            targets: BTreeMap::new(),
+            global_dns: None,
+            ops: Vec::new(),
+        }
     }
 
     /// What the plan says of interfaces.

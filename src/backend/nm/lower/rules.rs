@@ -118,7 +118,7 @@ impl Lowering<'_> {
     }
 
     /// The interfaces that the document mentions.
-    fn in_document_order(&self) -> Vec<Which> {
+    pub(super) fn in_document_order(&self) -> Vec<Which> {
         let mut mentioned: Vec<(usize, Which)> = self
             .plan
             .origins

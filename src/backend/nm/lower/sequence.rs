@@ -9,7 +9,7 @@
 //!    the active one ends.
 //! 6. What goes down goes down; then what concerns the host.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::decide::{Decision, Goal};
 use super::{Lowering, Target};
@@ -23,22 +23,24 @@ use crate::state::{Interface, InterfaceType};
 /// NMDeviceState
 const UNMANAGED: u32 = 10;
 
-pub(super) fn sequence(lowering: &Lowering<'_>, decisions: &[Decision<'_>]) -> Work {
+pub(super) fn sequence(lowering: &Lowering<'_>, decided: &BTreeMap<Which, Decision<'_>>) -> Work {
     let mut work = Work::default();
+    let mut decisions: Vec<&Decision<'_>> = decided.values().collect();
+    decisions.sort_by_key(|decision| (decision.depth, decision.which.layer, &decision.which));
     work.steps.extend(decisions.iter().filter_map(|decision| decision.write.clone()));
     for decision in decisions.iter().rev().filter(|decision| decision.goal == Goal::Up(Way::Restart)) {
         work.steps.push(Step::Deactivate { which: decision.which.clone() });
     }
     remove(lowering, &mut work);
-    for decision in decisions {
+    for decision in &decisions {
         let early = decision.others.iter().filter(|(_, early)| *early);
         work.steps.extend(early.map(|(candidate, _)| delete(&decision.which, candidate)));
         if decision.in_the_way {
             work.steps.push(Step::DeleteDevice { which: decision.which.clone() });
         }
     }
-    activate(lowering, decisions, &mut work);
-    for decision in decisions {
+    activate(lowering, &decisions, &mut work);
+    for decision in &decisions {
         let late = decision.others.iter().filter(|(_, early)| !*early);
         work.steps.extend(late.map(|(candidate, _)| delete(&decision.which, candidate)));
     }
@@ -46,13 +48,14 @@ pub(super) fn sequence(lowering: &Lowering<'_>, decisions: &[Decision<'_>]) -> W
         if let Goal::Down { disconnects: true, .. } = decision.goal {
             let which = &decision.which;
             if which.layer == Layer::OvsBridge {
-                let ports = ovs_ports(lowering, &which.name);
+                let ports = lowering.ports_of(&which.name).into_iter();
                 work.steps.extend(ports.map(|(which, _)| Step::Disconnect { which }));
             }
             work.steps.push(Step::Disconnect { which: which.clone() });
             work.awaits.push(Await { which: which.clone(), until: Until::Disconnected });
         }
     }
+    work.steps.extend(lowering.global_dns.clone().map(Step::GlobalDns));
     for change in &lowering.plan.changes {
         if let Change::Hostname(change) = change {
             work.steps.extend(change.config.clone().map(Step::Hostname));
@@ -67,11 +70,11 @@ fn delete(which: &Which, candidate: &Candidate<'_>) -> Step {
     Step::Delete { which: which.clone(), uuid: candidate.uuid().to_owned(), id }
 }
 
-fn activate(lowering: &Lowering<'_>, decisions: &[Decision<'_>], work: &mut Work) {
+fn activate(lowering: &Lowering<'_>, decisions: &[&Decision<'_>], work: &mut Work) {
     // The ends that come with the other one.
     let mut made: BTreeSet<&str> = BTreeSet::new();
     for decision in decisions {
-        let Decision { which, uuid, .. } = decision;
+        let Decision { which, uuid, .. } = *decision;
         let up = match decision.goal {
             Goal::Up(way) => way,
             Goal::Down { activates: true, .. } => Way::Activate,
@@ -100,8 +103,14 @@ fn activate(lowering: &Lowering<'_>, decisions: &[Decision<'_>], work: &mut Work
     }
 }
 
-/// Interfaces that go, those that stand upon others first, as the plan has them.
+/// Interfaces that go, those that stand upon others first, as the plan has them; and ports that their
+/// bridge of Open vSwitch has lost.
 fn remove(lowering: &Lowering<'_>, work: &mut Work) {
+    let bridges = lowering.targets.values().filter(|target| target.which.layer == Layer::OvsBridge);
+    for bridge in bridges.filter_map(|target| target.then.filter(|then| then.is_up())) {
+        let dropped = lowering.dropped_ports(bridge);
+        work.steps.extend(dropped.iter().map(|(which, candidate)| delete(which, candidate)));
+    }
     for change in &lowering.plan.changes {
         let Change::Interface(change) = change else { continue };
         let which = Which::new(&change.name, &change.kind);
@@ -109,8 +118,8 @@ fn remove(lowering: &Lowering<'_>, work: &mut Work) {
             continue;
         };
         if which.layer == Layer::OvsBridge {
-            let ports = ovs_ports(lowering, &which.name);
-            work.steps.extend(ports.map(|(which, candidate)| delete(&which, &candidate)));
+            let ports = lowering.ports_of(&which.name);
+            work.steps.extend(ports.iter().map(|(which, candidate)| delete(which, candidate)));
         }
         if change.kind == InterfaceType::OvsInterface {
             let port = Which { name: change.name.clone(), layer: Layer::OvsPort };
@@ -155,22 +164,4 @@ fn remove_device(lowering: &Lowering<'_>, target: &Target<'_>, had_profile: bool
 
 fn is_loopback(interface: &Interface) -> bool {
     *interface.kind() == InterfaceType::Loopback
-}
-
-/// The profiles of the ports of an Open vSwitch bridge.
-fn ovs_ports<'l, 'a>(
-    lowering: &'l Lowering<'a>,
-    bridge: &'l str,
-) -> impl Iterator<Item = (Which, Candidate<'a>)> + 'l {
-    let is_of_bridge = move |candidate: &&Candidate<'a>| {
-        let Some(controller) = candidate.stored.profile.text("connection", "master") else { return false };
-        let by_uuid =
-            lowering.image.stored(controller).and_then(|(_, stored)| stored.profile.interface_name());
-        by_uuid.unwrap_or(controller) == bridge
-    };
-    lowering.profiles.all().filter(|(which, _)| which.layer == Layer::OvsPort).flat_map(
-        move |(which, candidates)| {
-            candidates.iter().filter(is_of_bridge).map(|candidate| (which.clone(), *candidate))
-        },
-    )
 }

@@ -142,11 +142,12 @@ impl Host {
 
     /// What is done to get to a document, all of it.
     fn steps(&self, wanted: &str) -> Vec<String> {
-        let Work { steps, awaits, scripts, kernel } = self.work(wanted);
+        let Work { steps, awaits, scripts, kernel, database } = self.work(wanted);
         let mut lines: Vec<String> = scripts.iter().map(ToString::to_string).collect();
         lines.extend(steps.iter().map(ToString::to_string));
         lines.extend(awaits.iter().map(|wait| format!("then {wait}")));
         lines.extend(kernel.iter().map(|op| format!("kernel: {op}")));
+        lines.extend(database.iter().map(|op| format!("database: {op}")));
         lines
     }
 
@@ -279,6 +280,14 @@ fn dhcp_goes_again_by_a_reapply() {
     assert_eq!(of_one(&host, off), ["change the profile of eth1", "reapply the profile of eth1"]);
     let written = host.written(&format!("interfaces: [{{{off}}}]"), "eth1");
     assert_eq!(written.text("ipv4", "method"), Some("disabled"));
+}
+
+#[test]
+fn a_vlan_with_another_id_ends_and_starts_again() {
+    assert_eq!(
+        of_one(&Host::new(BRIDGE), "name: br0.7, type: vlan, vlan: {base-iface: br0, id: 8}"),
+        ["change the profile of br0.7", "deactivate br0.7", "activate br0.7", "then br0.7 is ready"]
+    );
 }
 
 #[test]
@@ -501,5 +510,63 @@ interfaces: [{name: eth1, alt-names: [{name: uplink}]}]
             "kernel: add alternative name uplink to eth1",
             "kernel: set the host name to a",
         ]
+    );
+}
+
+const SERVERS: &str = "dns-resolver: {config: {server: [192.0.2.53], search: [example.org]}}";
+
+#[test]
+fn name_servers_are_global_unless_systemd_resolved_listens() {
+    let mut host = Host::new(TWO_NICS);
+    assert_eq!(host.steps(SERVERS), ["set the global name servers"]);
+    host.image.dns.mode = "systemd-resolved".into();
+    assert_eq!(host.steps(SERVERS), ["change the profile of eth1", "reapply the profile of eth1"]);
+    let written = host.written(SERVERS, "eth1");
+    assert_eq!(
+        written.get("ipv4", "dns-data").and_then(Value::as_texts),
+        Some(&["192.0.2.53".to_owned()][..])
+    );
+}
+
+#[test]
+fn an_open_vswitch_bridge_has_profiles_of_its_ports() {
+    let wanted = "
+interfaces:
+- name: ovs0
+  type: ovs-bridge
+  bridge:
+    port:
+    - {name: ovs0}
+    - {name: bond7, link-aggregation: {mode: balance-slb, port: [{name: eth1}, {name: eth2}]}}
+- {name: ovs0, type: ovs-interface, ipv4: {enabled: true, address: [{ip: 203.0.113.1, prefix-length: 24}]}}
+";
+    let host = Host::new(TWO_NICS);
+    assert_eq!(
+        host.steps(wanted),
+        [
+            "add a profile of bridge ovs0",
+            "add a profile of port bond7",
+            "add a profile of port ovs0",
+            "add a profile of ovs0",
+            "change the profile of eth1",
+            "change the profile of eth2",
+            "activate bridge ovs0",
+            "activate port bond7",
+            "activate port ovs0",
+            "activate ovs0",
+            "activate eth1",
+            "activate eth2",
+            "then bridge ovs0 is ready",
+            "then port bond7 is ready",
+            "then port ovs0 is ready",
+            "then ovs0 is ready",
+            "then eth1 is ready",
+            "then eth2 is ready",
+        ]
+    );
+    let port = host.written(wanted, "eth1");
+    assert_eq!(
+        (port.text("connection", "master"), port.text("connection", "slave-type")),
+        (Some("bond7"), Some("ovs-port"))
     );
 }
