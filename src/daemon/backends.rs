@@ -93,7 +93,7 @@ async fn unit_state(bus: &Connection) -> zbus::Result<Option<String>> {
     let path = "/org/freedesktop/systemd1";
     let reply = match bus.call_method(Some(SYSTEMD), path, Some(manager.as_str()), "GetUnit", &UNIT).await {
         Ok(reply) => reply,
-        Err(zbus::Error::MethodError(..)) => return Ok(None),
+        Err(zbus::Error::MethodError(..) | zbus::Error::FDO(_)) => return Ok(None),
         Err(error) => return Err(error),
     };
     let body = reply.body();
