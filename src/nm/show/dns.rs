@@ -81,7 +81,7 @@ fn running_servers(entries: &[Setting]) -> Vec<String> {
     if !global.is_empty() {
         return global;
     }
-    let last = sorted.iter().position(|entry| priority(&entry) < 0);
+    let last = sorted.iter().position(|entry| priority(entry) < 0);
     sorted.truncate(last.map_or(sorted.len(), |last| last + 1));
     sorted.iter().flat_map(servers).collect()
 }

@@ -551,5 +551,4 @@ fn a_thousand_interfaces_take_no_time() {
     assert_eq!(state.interfaces().len(), 1000);
     // A few milliseconds when optimised; this one tells linear from quadratic.
     assert!(took.as_millis() < 1000, "{took:?}");
-    println!("{took:?}");
 }
