@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::ip::setting;
+use super::ip::{put_list, setting};
 use crate::nm::{Profile, Setting, Value};
 use crate::state::DnsSettings;
 
@@ -46,10 +46,9 @@ pub(super) fn write(profile: &mut Profile, settings: &DnsSettings, is_v6: bool) 
         true => None,
         false => Some(if is_leading { FIRST } else { SECOND }),
     };
-    let list = |list: Vec<String>| Some(list).filter(|list| !list.is_empty());
-    profile.put(name, "dns-data", list(own));
-    profile.put(name, "dns-search", list(searches));
-    profile.put(name, "dns-options", list(options));
+    put_list(profile, name, "dns-data", own);
+    put_list(profile, name, "dns-search", searches);
+    put_list(profile, name, "dns-options", options);
     profile.put(name, "dns-priority", priority.map(Value::I32));
 }
 

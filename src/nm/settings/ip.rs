@@ -12,6 +12,27 @@ pub(super) fn setting(is_v6: bool) -> &'static str {
     if is_v6 { "ipv6" } else { "ipv4" }
 }
 
+/// Sets a list. NetworkManager shows some empty lists and leaves out others, so one that is to be empty
+/// and is stays as it stands.
+pub(super) fn put_list<T>(profile: &mut Profile, setting: &str, property: &str, list: Vec<T>)
+where
+    Vec<T>: Into<Value>,
+{
+    if !list.is_empty() {
+        profile.set(setting, property, list);
+    } else if !is_empty_list(profile.get(setting, property)) {
+        profile.unset(setting, property);
+    }
+}
+
+fn is_empty_list(value: Option<&Value>) -> bool {
+    match value {
+        Some(Value::Dicts(list)) => list.is_empty(),
+        Some(Value::Texts(list)) => list.is_empty(),
+        _ => false,
+    }
+}
+
 /// Bit of [`Version::bits`]: `ipv4.forwarding` is known.
 const HAS_FORWARDING: u32 = 1 << 1;
 
@@ -109,7 +130,11 @@ fn family(interface: &Interface, is_v6: bool) -> Option<&Ip> {
 
 fn switch_off(profile: &mut Profile, is_v6: bool, method: &str) {
     let name = setting(is_v6);
-    NOT_WHEN_OFF.iter().chain(&ONLY_WHEN_AUTO).for_each(|key| profile.unset(name, key));
+    for key in NOT_WHEN_OFF.iter().chain(&ONLY_WHEN_AUTO) {
+        if !is_empty_list(profile.get(name, key)) {
+            profile.unset(name, key);
+        }
+    }
     profile.set(name, "method", method);
 }
 
@@ -164,7 +189,7 @@ impl Writer<'_> {
             self.write_addresses(profile, whole);
         }
         if changes && source == Source::Auto && self.wish.routes.is_none() {
-            profile.unset(self.name, "route-data");
+            put_list::<Setting>(profile, self.name, "route-data", Vec::new());
             profile.unset(self.name, "gateway");
         }
         let method = self.method(profile, whole, source);
@@ -172,7 +197,7 @@ impl Writer<'_> {
             "disabled" => switch_off(profile, self.is_v6, method),
             _ => profile.set(self.name, "method", method),
         }
-        if profile.get(self.name, "address-data").is_none() {
+        if self.count(profile, "address-data") == 0 {
             profile.unset(self.name, "gateway"); // refused without an address
         }
         if method != "disabled" {
@@ -193,6 +218,10 @@ impl Writer<'_> {
         }
     }
 
+    fn count(&self, profile: &Profile, key: &str) -> usize {
+        profile.get(self.name, key).and_then(Value::as_dicts).map_or(0, <[_]>::len)
+    }
+
     fn is_loopback(&self) -> bool {
         *self.wish.interface.kind() == InterfaceType::Loopback
     }
@@ -209,7 +238,7 @@ impl Writer<'_> {
     }
 
     fn method(&self, profile: &Profile, whole: &Ip, source: Source) -> &'static str {
-        let count = |key| profile.get(self.name, key).and_then(Value::as_dicts).map_or(0, <[_]>::len);
+        let count = |key| self.count(profile, key);
         let present = profile.text(self.name, "method").unwrap_or_default();
         match source {
             Source::Off => "disabled",
@@ -246,7 +275,7 @@ impl Writer<'_> {
         }
         let unmentionable = |entry: &&Setting| address(entry).is_some_and(|own| own.is_v6_link_local());
         list.extend(entries.iter().filter(unmentionable).cloned());
-        profile.put(self.name, "address-data", Some(list).filter(|list| !list.is_empty()));
+        put_list(profile, self.name, "address-data", list);
     }
 
     /// One property for both metrics (semantics M31).
@@ -671,12 +700,17 @@ mod tests {
             ("ipv4", "gateway", "192.0.2.1".into()),
             ("ipv4", "dns-data", Value::Texts(vec!["192.0.2.53".into()])),
             ("ipv4", "dns-search", Value::Texts(vec!["example.com".into()])),
+            ("ipv4", "dns-options", Value::Texts(vec![])),
             ("ipv4", "route-data", vec![Setting::new()].into()),
             ("ipv4", "may-fail", false.into()),
             ("ipv4", "dad-timeout", Value::I32(5)),
         ];
         let after = changed(&given, json!({"ipv4": {"enabled": false}}));
-        let expected = [("ipv4", "method", Value::from("disabled")), ("ipv4", "dad-timeout", Value::I32(5))];
+        let expected = [
+            ("ipv4", "method", Value::from("disabled")),
+            ("ipv4", "dad-timeout", Value::I32(5)),
+            ("ipv4", "dns-options", Value::Texts(vec![])),
+        ];
         assert_eq!(after, profile(&expected));
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::ip::setting;
+use super::ip::{put_list, setting};
 use crate::nm::{Profile, Setting, Value};
 use crate::state::{Net, Route, RouteType};
 
@@ -48,7 +48,7 @@ pub(super) fn write(profile: &mut Profile, routes: &[Route], is_v6: bool) {
         Some((entry, own)) => write_entry(entry.clone(), Some(&own), route),
         None => write_entry(Setting::new(), None, route),
     }));
-    profile.put(name, "route-data", Some(list).filter(|list| !list.is_empty()));
+    put_list(profile, name, "route-data", list);
     profile.unset(name, "gateway"); // it is one of these routes, or not wanted
 }
 

@@ -1,6 +1,6 @@
 //! `routing-rules`: policy rules.
 
-use super::ip::setting;
+use super::ip::{put_list, setting};
 use crate::nm::{Profile, Setting, Value};
 use crate::state::{Family, Mark, Net, RouteRule, RuleAction, Selector};
 
@@ -53,7 +53,7 @@ pub(super) fn write(profile: &mut Profile, rules: &[RouteRule], is_v6: bool) {
         }
     }
     list.extend(wanted.into_iter().map(write_entry));
-    profile.put(name, "routing-rules", Some(list).filter(|list| !list.is_empty()));
+    put_list(profile, name, "routing-rules", list);
 }
 
 fn family(rule: &RouteRule) -> Option<Family> {
