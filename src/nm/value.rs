@@ -103,6 +103,20 @@ impl Profile {
 }
 
 impl Value {
+    /// Whether it is a list or mapping without entries: NetworkManager gives some of them back
+    /// where nothing was said.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Bytes(list) => list.is_empty(),
+            Self::Texts(list) => list.is_empty(),
+            Self::Numbers(list) => list.is_empty(),
+            Self::Map(map) => map.is_empty(),
+            Self::Dict(dict) => dict.is_empty(),
+            Self::Dicts(list) => list.is_empty(),
+            _ => false,
+        }
+    }
+
     pub fn as_bool(&self) -> Option<bool> {
         match self {
             Self::Bool(value) => Some(*value),

@@ -4,3 +4,4 @@
 mod bus;
 mod harness;
 mod ip;
+mod settings;

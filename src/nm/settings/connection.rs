@@ -104,6 +104,10 @@ pub(super) fn write_wait(profile: &mut Profile, wish: &Wish<'_>) {
         ("ipv4", matches!(wait, WaitIp::Ipv4 | WaitIp::Both)),
         ("ipv6", matches!(wait, WaitIp::Ipv6 | WaitIp::Both)),
     ] {
+        // A stack that is off has no such property: nobody waits for it.
+        if profile.text(family, "method") == Some("disabled") {
+            continue;
+        }
         way::write(profile, family, |ip| {
             Way::Overlay(ip).field_or("may-fail", way::Bool, true, &mut Some(!is_needed));
         });

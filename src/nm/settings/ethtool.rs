@@ -23,6 +23,68 @@ const FEATURES: [(&str, &str); 10] = [
 
 const FEATURE_PREFIX: &str = "feature-";
 
+/// Every feature that NetworkManager 1.42 and later know, by their names for them.
+const KNOWN_FEATURES: [&str; 58] = [
+    "esp-hw-offload",
+    "esp-tx-csum-hw-offload",
+    "fcoe-mtu",
+    "gro",
+    "gso",
+    "highdma",
+    "hw-tc-offload",
+    "l2-fwd-offload",
+    "loopback",
+    "lro",
+    "macsec-hw-offload",
+    "ntuple",
+    "rx",
+    "rx-all",
+    "rx-fcs",
+    "rx-gro-hw",
+    "rx-gro-list",
+    "rx-udp-gro-forwarding",
+    "rx-udp_tunnel-port-offload",
+    "rx-vlan-filter",
+    "rx-vlan-stag-filter",
+    "rx-vlan-stag-hw-parse",
+    "rxhash",
+    "rxvlan",
+    "sg",
+    "tls-hw-record",
+    "tls-hw-rx-offload",
+    "tls-hw-tx-offload",
+    "tso",
+    "tx",
+    "tx-checksum-fcoe-crc",
+    "tx-checksum-ip-generic",
+    "tx-checksum-ipv4",
+    "tx-checksum-ipv6",
+    "tx-checksum-sctp",
+    "tx-esp-segmentation",
+    "tx-fcoe-segmentation",
+    "tx-gre-csum-segmentation",
+    "tx-gre-segmentation",
+    "tx-gso-list",
+    "tx-gso-partial",
+    "tx-gso-robust",
+    "tx-ipxip4-segmentation",
+    "tx-ipxip6-segmentation",
+    "tx-nocache-copy",
+    "tx-scatter-gather",
+    "tx-scatter-gather-fraglist",
+    "tx-sctp-segmentation",
+    "tx-tcp-ecn-segmentation",
+    "tx-tcp-mangleid-segmentation",
+    "tx-tcp-segmentation",
+    "tx-tcp6-segmentation",
+    "tx-tunnel-remcsum-segmentation",
+    "tx-udp-segmentation",
+    "tx-udp_tnl-csum-segmentation",
+    "tx-udp_tnl-segmentation",
+    "tx-vlan-stag-hw-insert",
+    "txvlan",
+];
+
 pub(super) fn write(profile: &mut Profile, wish: &Wish<'_>) {
     let Some(said) = wish.said.ethtool.as_deref() else { return };
     let whole = wish.interface.ethtool.as_deref();
@@ -30,7 +92,7 @@ pub(super) fn write(profile: &mut Profile, wish: &Wish<'_>) {
     way::write(profile, ETHTOOL, |setting| {
         if let Some(features) = &said.feature {
             setting.retain(|property, _| !property.starts_with(FEATURE_PREFIX));
-            setting.extend(features.iter().map(|(name, on)| (property(name), (*on).into())));
+            setting.extend(features.iter().filter_map(|(name, on)| Some((property(name)?, (*on).into()))));
         }
         if let Some(pause) = said.pause {
             let whole = whole.and_then(|whole| whole.pause.as_ref());
@@ -48,12 +110,13 @@ pub(super) fn write(profile: &mut Profile, wish: &Wish<'_>) {
     });
 }
 
-/// The property of a feature, whichever of its names the document uses.
-fn property(feature: &str) -> String {
+/// The property of a feature, whichever of its names the document uses. One that NetworkManager
+/// does not know would make it refuse the profile: the kernel has to have it already.
+fn property(feature: &str) -> Option<String> {
     let alias = FEATURE_ALIASES.iter().find(|(alias, _)| *alias == feature);
     let kernel = alias.map_or(feature, |(_, kernel)| kernel);
-    let own = FEATURES.iter().find(|(known, _)| *known == kernel);
-    format!("{FEATURE_PREFIX}{}", own.map_or(kernel, |(_, own)| own))
+    let own = FEATURES.iter().find(|(known, _)| *known == kernel).map_or(kernel, |(_, own)| own);
+    KNOWN_FEATURES.contains(&own).then(|| format!("{FEATURE_PREFIX}{own}"))
 }
 
 /// The kernel's name of a feature.

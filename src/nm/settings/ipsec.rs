@@ -43,7 +43,9 @@ pub(super) fn write(profile: &mut Profile, wish: &Wish<'_>) {
         }
     }
     profile.set(VPN, "data", data);
-    profile.put(VPN, "secrets", (!secrets.is_empty()).then_some(secrets));
+    if !secrets.is_empty() || profile.get(VPN, "secrets").is_some() {
+        profile.set(VPN, "secrets", secrets);
+    }
 }
 
 fn map(profile: &Profile, property: &str) -> BTreeMap<String, String> {

@@ -299,8 +299,8 @@ fn ip_tunnel(mut way: Way<'_>, tunnel: &mut IpTunnel) {
     way.field_or("ttl", U32, 0, &mut tunnel.ttl);
     way.field_or("tos", U32, 0, &mut tunnel.tos);
     way.field_or("path-mtu-discovery", Bool, true, &mut tunnel.pmtu_disc);
-    way.field_or("fwmark", U32, 0, &mut tunnel.fwmark);
-    // NetworkManager refuses these for tunnels over IPv4.
+    // `fwmark` is for tunnels of type VTI alone, which the document does not have.
+    // These NetworkManager refuses for tunnels over IPv4.
     if matches!(tunnel.mode, Some(IpTunnelMode::Ip6ip6 | IpTunnelMode::Ipip6)) {
         way.field_or("encapsulation-limit", U32, 0, &mut tunnel.encap_limit);
         way.field_or("flow-label", U32, 0, &mut tunnel.flow_label);

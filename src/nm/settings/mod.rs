@@ -76,6 +76,7 @@ pub fn write(profile: &mut Profile, wish: &Wish<'_>, version: &Version) {
     ethtool::write(profile, wish);
     ip::write(profile, wish, version);
     connection::write_wait(profile, wish);
+    refuse::drop_unknown(profile, version);
 }
 
 /// What a profile says, as an interface that mentions nothing else. Its name is empty where the
@@ -165,8 +166,11 @@ fn controller(profile: &mut Profile, wish: &Wish<'_>) {
         bridge::write_port(profile, &wish.interface.name, bridge);
     }
     if source.controller.is_some() {
-        for (setting, is_kept) in [("bond-port", bond.is_some()), ("bridge-port", bridge.is_some())] {
-            if !is_kept {
+        let kind = of.map(Interface::kind);
+        for (setting, controller) in
+            [("bond-port", InterfaceType::Bond), ("bridge-port", InterfaceType::LinuxBridge)]
+        {
+            if kind != Some(&controller) {
                 profile.0.remove(setting);
             }
         }

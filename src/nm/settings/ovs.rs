@@ -164,7 +164,9 @@ pub(super) fn write(profile: &mut Profile, wish: &Wish<'_>) {
         _ => {}
     }
     write_membership(profile, wish);
-    if let Some(settings) = &wish.said.ovs_db {
+    // NetworkManager refuses them where Open vSwitch has no row for them.
+    let has_row = ["ovs-bridge", "ovs-interface"].iter().any(|setting| profile.has(setting));
+    if let Some(settings) = wish.said.ovs_db.as_ref().filter(|_| has_row) {
         write_settings(profile, settings);
     }
 }

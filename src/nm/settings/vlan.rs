@@ -53,10 +53,7 @@ pub(super) fn read(profile: &Profile) -> Option<Vlan> {
 
 fn keys(mut way: Way<'_>, vlan: &mut Vlan) {
     way.field("parent", Text, &mut vlan.base_iface);
-    // 0 is a tag like any other: it is always said.
-    let mut id = Some(vlan.id);
-    way.field("id", U32, &mut id);
-    vlan.id = id.unwrap_or(vlan.id);
+    way.must("id", U32, 0, &mut vlan.id);
     way.field_or("protocol", Words(PROTOCOLS), VlanProtocol::Ieee8021Q, &mut vlan.protocol);
     way.field_or("ingress-priority-map", PriorityMap, Vec::new(), &mut vlan.ingress_qos_map);
     way.field_or("egress-priority-map", PriorityMap, Vec::new(), &mut vlan.egress_qos_map);

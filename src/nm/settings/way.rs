@@ -162,13 +162,16 @@ impl Way<'_> {
             }
             Self::Overlay(setting) | Self::Replace(setting) => {
                 let Some(wanted) = slot else {
-                    if is_whole {
+                    if is_whole && !setting.get(property).is_some_and(Value::is_empty) {
                         setting.remove(property);
                     }
                     return;
                 };
-                if decode(setting).or(default).as_ref() != Some(wanted) {
-                    put(setting, property, form.encode(wanted));
+                // Compared as it would be read back: order and spelling may be another.
+                let value = form.encode(wanted);
+                let meaning = value.as_ref().and_then(|value| form.decode(value)).or(default.clone());
+                if decode(setting).or(default) != meaning {
+                    put(setting, property, value);
                 }
             }
         }
