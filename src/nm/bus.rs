@@ -15,8 +15,11 @@ use super::image::{Image, ObjectPath};
 use super::keeper::{self, Keeper};
 use super::{Answer, Call, Error};
 
-/// How long an answer is awaited: as long as others on D-Bus do.
+/// How long an answer is awaited: as long as others on D-Bus do. NetworkManager works calls off one by
+/// one, so that a long row of them may take longer, as long as it answers the others.
 pub const ANSWER_MAX: Duration = Duration::from_secs(25);
+/// How long an answer is awaited altogether.
+pub const ANSWERS_MAX: Duration = Duration::from_secs(300);
 /// Calls that await an answer, or to be sent, at a time; more are refused.
 pub const CALLS_MAX: usize = 4096;
 /// Waiting sync requests. Callers beyond wait to be queued.
@@ -41,6 +44,8 @@ pub(super) struct Shared {
     /// Bounded by [`CALLS_MAX`], and for the keeper's own by the objects there are.
     outbox: mpsc::UnboundedSender<Outgoing>,
     waiting: Mutex<BTreeMap<NonZeroU32, Waiting>>,
+    /// When NetworkManager answered last.
+    heard: Mutex<Option<Instant>>,
 }
 
 /// A message to be sent.
@@ -77,6 +82,7 @@ impl Shared {
             losses: watch::Sender::new(0),
             outbox,
             waiting: Mutex::default(),
+            heard: Mutex::default(),
         };
         (Arc::new(shared), to_send)
     }
@@ -103,6 +109,15 @@ impl Shared {
     pub(super) fn is_wanted(&self, outgoing: &Outgoing) -> bool {
         let serial = outgoing.message.primary_header().serial_num();
         !outgoing.is_call || self.waiting().contains_key(&serial)
+    }
+
+    /// NetworkManager has answered something.
+    pub(super) fn hear(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn heard(&self) -> Option<Instant> {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who awaits the answer to the message with that number.
@@ -135,7 +150,7 @@ struct Sent {
     serial: NonZeroU32,
     answer: oneshot::Receiver<Result<Message, Error>>,
     form: Form,
-    until: Instant,
+    started: Instant,
 }
 
 impl Drop for Sent {
@@ -146,14 +161,22 @@ impl Drop for Sent {
 
 impl Sent {
     async fn answer(mut self) -> Result<Answer, Error> {
-        match timeout_at(self.until, &mut self.answer).await {
-            Ok(Ok(message)) => self.form.read(&message?),
-            Ok(Err(_)) => Err(Error::disconnected("nobody listens to the bus any more")),
-            Err(_) => Err(Error::no_reply(&format!(
-                "NetworkManager does not answer within {} s",
-                ANSWER_MAX.as_secs()
-            ))),
+        let mut until = self.started + ANSWER_MAX;
+        loop {
+            match timeout_at(until, &mut self.answer).await {
+                Ok(Ok(message)) => return self.form.read(&message?),
+                Ok(Err(_)) => return Err(Error::disconnected("nobody listens to the bus any more")),
+                Err(_) => {}
+            }
+            // It may have been busy with the calls before this one.
+            let later = self.shared.heard().map(|heard| heard + ANSWER_MAX);
+            match later.map(|later| later.min(self.started + ANSWERS_MAX)).filter(|later| *later > until) {
+                Some(later) => until = later,
+                None => break,
+            }
         }
+        let seconds = self.started.elapsed().as_secs();
+        Err(Error::no_reply(&format!("NetworkManager does not answer within {seconds} s")))
     }
 }
 
@@ -210,7 +233,8 @@ impl Client {
 
     /// Sends a call now, behind all that were started before; the answer may be awaited later. At most
     /// a hundred await their answer at NetworkManager, the others follow as it answers. A call that is
-    /// dropped before it could be sent is not sent. Answers come within [`ANSWER_MAX`] of the start.
+    /// dropped before it could be sent is not sent. It fails
+    /// if no answer comes within [`ANSWER_MAX`] of its start and of any other answer.
     pub fn start(&self, call: Call) -> impl Future<Output = Result<Answer, Error>> + Send + use<> {
         let sent = self.send(&call);
         async move { sent?.answer().await }
@@ -232,6 +256,79 @@ impl Client {
         waiting.insert(serial, Waiting { answer, reapplies: call.reapplies().cloned() });
         self.shared.send(Outgoing { message, is_call: true });
         let shared = Arc::clone(&self.shared);
-        Ok(Sent { shared, serial, answer: receiver, form, until: Instant::now() + ANSWER_MAX })
+        Ok(Sent { shared, serial, answer: receiver, form, started: Instant::now() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client without a keeper: nothing is sent, and answers come from the test.
+    fn alone() -> (Client, mpsc::UnboundedReceiver<Outgoing>) {
+        let (shared, to_send) = Shared::new();
+        *shared.lock_image() = Some(Arc::new(Image { owner: ":1.5".to_owned(), ..Image::default() }));
+        let (requests, _) = mpsc::channel(SYNC_QUEUE);
+        (Client { shared, requests, owner: None }, to_send)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_awaited_as_long_as_others_come_and_not_forever() {
+        let (client, _to_send) = alone();
+        let start = Instant::now();
+        let error = client.start(Call::ReloadConnections).await.expect_err("nobody answers");
+        assert!(error.is_absent_service());
+        assert_eq!(start.elapsed().as_secs(), 25);
+
+        let start = Instant::now();
+        let call = tokio::spawn(client.start(Call::ReloadConnections));
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        client.shared.hear();
+        call.await.expect("it ends").expect_err("nobody answers");
+        assert_eq!(start.elapsed().as_secs(), 45);
+
+        let start = Instant::now();
+        let call = tokio::spawn(client.start(Call::ReloadConnections));
+        while !call.is_finished() {
+            client.shared.hear();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert!((300..=301).contains(&start.elapsed().as_secs()));
+        assert!(client.shared.waiting().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_call_is_sent_in_its_turn_unless_it_was_dropped() {
+        let (client, mut to_send) = alone();
+        let first = client.start(Call::ReloadConnections);
+        let dropped = client.start(Call::SaveHostname { name: "a".to_owned() });
+        let last = client.start(Call::SaveHostname { name: "b".to_owned() });
+        drop(dropped);
+        let mut sent = Vec::new();
+        while let Ok(outgoing) = to_send.try_recv() {
+            if client.shared.is_wanted(&outgoing) {
+                sent.push(outgoing.message);
+            }
+        }
+        assert_eq!(sent.len(), 2);
+        assert!(sent.is_sorted_by_key(|message| message.primary_header().serial_num()));
+        // Answered in the other order.
+        for message in sent.iter().rev() {
+            let waiting = client.shared.take(message.primary_header().serial_num()).expect("it is awaited");
+            let answer = Message::method_return(&message.header()).build(&()).expect("a message");
+            waiting.answer.send(Ok(answer)).expect("it is awaited");
+        }
+        assert_eq!((first.await, last.await), (Ok(Answer::Done), Ok(Answer::Done)));
+    }
+
+    #[tokio::test]
+    async fn what_was_not_sent_to_a_bus_that_is_lost_never_is() {
+        let (client, mut to_send) = alone();
+        let call = client.start(Call::ReloadConnections);
+        client.shared.lose(&mut to_send, &Error::disconnected("the bus is gone"));
+        assert!(to_send.try_recv().is_err());
+        assert!(call.await.expect_err("nobody answers").is_absent_service());
+        assert_eq!(client.start(Call::ReloadConnections).await, Err(Error::absent()));
+        assert_eq!((*client.losses().borrow(), *client.revisions().borrow()), (1, 1));
     }
 }

@@ -320,6 +320,9 @@ impl Kept {
                 if !(is_of_owner || is_of_bus) {
                     return Ok(());
                 }
+                if is_of_owner {
+                    self.shared.hear();
+                }
                 let answer = if kind == Type::Error { Err(refusal(&message)) } else { Ok(message.clone()) };
                 match self.asked.remove(&serial) {
                     Some(Asked::Match) => drop(answer?),

@@ -276,10 +276,8 @@ impl Live {
                     }
                 }
             }
-            (PROFILE, "Updated") => {
-                if self.knows_profile(path.as_str()) {
-                    self.read(Reading::Profile(path.to_string()));
-                }
+            (PROFILE, "Updated") if self.knows_profile(path.as_str()) => {
+                self.read(Reading::Profile(path.to_string()));
             }
             (DEVICE, "StateChanged") => {
                 if let Ok((new, _, reason)) = body.deserialize::<(u32, u32, u32)>() {
@@ -562,8 +560,10 @@ fn update_manager(image: &mut Image, properties: &mut Received) {
         let mut part = || parts.next().unwrap_or_default();
         image.version = Version { major: part(), minor: part(), micro: part(), ..image.version };
     }
-    if let Some(info) = take::<Vec<u32>>(properties, "VersionInfo") {
-        image.version.bits = info.get(1).copied().unwrap_or_default();
+    if let Some(&[version, ref bits @ ..]) = take::<Vec<u32>>(properties, "VersionInfo").as_deref() {
+        let [_, major, minor, micro] = version.to_be_bytes().map(u16::from);
+        let bits = bits.first().copied().unwrap_or_default();
+        image.version = Version { major, minor, micro, bits, ..image.version };
     }
     if let Some(capabilities) = take::<Vec<u32>>(properties, "Capabilities") {
         // NM_CAPABILITY_OVS

@@ -282,6 +282,25 @@ fn another_process_never_gets_what_was_meant_for_the_former() {
     });
 }
 
+/// Profiles and what is active survive a polite restart, under other paths.
+#[test]
+fn a_restart_is_followed() {
+    with_manager(|mut harness| async move {
+        let client = harness.client().await;
+        up(&harness, &client, bridge("br0", 1, "192.0.2.1")).await;
+        let former = image(&client).await;
+        harness.restart().await;
+        let image = image(&client).await;
+        assert_ne!(image.owner, former.owner);
+        assert_eq!(*client.losses().borrow(), 1);
+        let kept = image.stored(&uuid(1)).expect("it is stored").1;
+        assert_eq!(kept.profile.text("connection", "interface-name"), Some("br0"));
+        let active = image.active_of(&image.devices[&device(&image, "br0")]).expect("it is active");
+        assert_eq!(active.uuid, uuid(1));
+        assert!(!active.is_external());
+    });
+}
+
 #[test]
 fn it_may_come_later() {
     in_own_world(|| async {
