@@ -245,3 +245,264 @@ fn with_secrets(applied: &Profile, stored: &Profile) -> Profile {
     }
     profile
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::backend::kernel::Facts;
+    use crate::nm::image::{Active, Device, Stored};
+    use crate::plan::{Capabilities, Options, plan};
+    use crate::state::{Document, State};
+
+    /// A network of NetworkManager's that can be built and changed.
+    #[derive(Clone, Default)]
+    struct Net(Image);
+
+    const ETHERNET: (&str, u32) = ("802-3-ethernet", 1);
+    const VLAN: (&str, u32) = ("vlan", 11);
+    const BRIDGE: (&str, u32) = ("bridge", 13);
+
+    impl Net {
+        fn device(&mut self, name: &str, kind: u32) {
+            let (name, real) = (name.to_owned(), true);
+            let device = Device {
+                name: name.clone(),
+                kind,
+                real,
+                managed: true,
+                autoconnect: true,
+                ..Device::default()
+            };
+            self.0.devices.insert(format!("/devices/{name}"), Arc::new(device));
+        }
+
+        /// A profile of that name and UUID, and what `more` says.
+        fn profile(&mut self, name: &str, kind: &str, flags: u32, more: &[(&str, &str, &str)]) {
+            let mut profile = Profile::default();
+            for (property, value) in [("uuid", name), ("id", name), ("interface-name", name), ("type", kind)]
+            {
+                profile.set("connection", property, value);
+            }
+            more.iter().for_each(|(setting, property, value)| profile.set(setting, property, *value));
+            let stored = Stored { profile, flags, ..Stored::default() };
+            self.0.profiles.insert(format!("/settings/{name}"), Arc::new(stored));
+        }
+
+        /// Activates it on a device, with what is stored.
+        fn active(&mut self, name: &str) {
+            let profile = format!("/settings/{name}");
+            let path = format!("/active/{}", self.0.actives.len() + 1);
+            let stored = self.0.profiles[&profile].profile.clone();
+            let on = format!("/devices/{name}");
+            let device = Arc::make_mut(self.0.devices.get_mut(&on).expect("a device"));
+            device.active = Some(path.clone());
+            device.applied = Some(Arc::new((stored.clone(), 1)));
+            let kind = stored.kind().unwrap_or_default().to_owned();
+            let (uuid, device) = (name.to_owned(), Some(on));
+            let active = Active {
+                id: uuid.clone(),
+                uuid,
+                kind,
+                profile: Some(profile),
+                device,
+                state: 2,
+                ..Active::default()
+            };
+            self.0.actives.insert(path, Arc::new(active));
+        }
+
+        fn up(&mut self, name: &str, (kind, number): (&str, u32), more: &[(&str, &str, &str)]) {
+            self.device(name, number);
+            self.profile(name, kind, 0, more);
+            self.active(name);
+        }
+
+        fn down(&mut self, name: &str) {
+            self.0.actives.retain(|_, active| active.uuid != name);
+            let device =
+                Arc::make_mut(self.0.devices.get_mut(&format!("/devices/{name}")).expect("a device"));
+            (device.active, device.applied) = (None, None);
+        }
+
+        fn gone(&mut self, name: &str) {
+            self.0.actives.retain(|_, active| active.uuid != name);
+            self.0.devices.remove(&format!("/devices/{name}"));
+            self.0.profiles.remove(&format!("/settings/{name}"));
+        }
+
+        /// Changes what is stored; `on_disk`: also its file.
+        fn store(&mut self, name: &str, setting: &str, property: &str, value: &str, flags: u32) {
+            let stored =
+                Arc::make_mut(self.0.profiles.get_mut(&format!("/settings/{name}")).expect("a profile"));
+            stored.profile.set(setting, property, value);
+            stored.flags = flags;
+        }
+
+        /// Changes what it runs with.
+        fn apply(&mut self, name: &str, setting: &str, property: &str, value: &str) {
+            let device =
+                Arc::make_mut(self.0.devices.get_mut(&format!("/devices/{name}")).expect("a device"));
+            let applied = Arc::make_mut(device.applied.as_mut().expect("it is active"));
+            applied.0.set(setting, property, value);
+        }
+    }
+
+    fn state(text: &str) -> State {
+        Document::from_text(text).expect("YAML").state().expect("a valid state").0
+    }
+
+    fn touched(document: &str, before: &State) -> Touched {
+        let capabilities = Capabilities {
+            backend: "test",
+            interface_types: crate::state::InterfaceType::WORDS
+                .iter()
+                .map(|word| crate::state::InterfaceType::from_word(word))
+                .collect(),
+            vlan_filtering: true,
+            volatile_until_commit: true,
+            profiles: true,
+            persists: true,
+        };
+        let plan = plan(&state(document), before, &capabilities, &Options::default()).expect("a plan");
+        let mut touched = Touched::default();
+        touched.extend(&plan);
+        touched
+    }
+
+    /// The steps from `now` back to `was`, and what is awaited, as sentences.
+    fn back(was: &Net, now: &Net, before: &State, touched: &Touched) -> Vec<String> {
+        let was = Private::take(&was.0, before, Facts::default());
+        let json = was.to_json();
+        let was = Private::from_json(&json).expect("it is read back");
+        let touch = Touch::new(touched, before, &was, &now.0, before);
+        let work = way_back(&was, &now.0, &touch, touched);
+        let steps = work.steps.iter().map(ToString::to_string);
+        steps.chain(work.awaits.iter().map(|wait| format!("... {wait}"))).collect()
+    }
+
+    const BEFORE: &str = "
+interfaces:
+- {name: eth1, type: ethernet, state: up, mtu: 1500}
+- {name: eth2, type: ethernet, state: up, mtu: 1500}
+- {name: v1, type: vlan, state: up, vlan: {base-iface: eth1, id: 7}}
+";
+    const DOCUMENT: &str = "
+interfaces:
+- {name: br0, type: linux-bridge, state: up, bridge: {port: [{name: eth1}]}}
+- {name: v1, type: vlan, state: absent}
+";
+
+    fn network() -> Net {
+        let mut net = Net::default();
+        net.up("eth1", ETHERNET, &[]);
+        net.up("eth2", ETHERNET, &[]);
+        net.up("v1", VLAN, &[("vlan", "parent", "eth1")]);
+        net
+    }
+
+    #[test]
+    fn what_is_as_it_was_needs_nothing() {
+        let (net, before) = (network(), state(BEFORE));
+        assert_eq!(back(&net, &net, &before, &touched(DOCUMENT, &before)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn everything_touched_comes_back_in_order() {
+        let (was, before) = (network(), state(BEFORE));
+        let mut now = was.clone();
+        now.gone("v1");
+        now.device("br0", BRIDGE.1);
+        now.profile("br0", BRIDGE.0, 1, &[]);
+        now.active("br0");
+        now.store("eth1", "connection", "master", "br0", 1);
+        now.apply("eth1", "connection", "master", "br0");
+        // Somebody else does this meanwhile.
+        now.store("eth2", "connection", "zone", "home", 0);
+        assert_eq!(
+            back(&was, &now, &before, &touched(DOCUMENT, &before)),
+            [
+                "put the profile of eth1 back",
+                "put the profile of v1 back",
+                "remove the new profile of br0",
+                "apply again what eth1 ran with",
+                "activate v1",
+                "... br0 is disconnected",
+                "... eth1 is ready",
+                "... v1 is ready",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_way_that_was_cut_off_goes_on_where_it_is() {
+        let (was, before) = (network(), state(BEFORE));
+        let mut now = was.clone();
+        now.down("v1");
+        let touched = touched(DOCUMENT, &before);
+        assert_eq!(back(&was, &now, &before, &touched), ["activate v1", "... v1 is ready"]);
+    }
+
+    #[test]
+    fn what_was_committed_is_taken_back_from_disk() {
+        let (mut was, before) = (network(), state(BEFORE));
+        was.store("eth1", "connection", "zone", "home", 1);
+        was.apply("eth1", "connection", "zone", "home");
+        let mut now = was.clone();
+        now.store("eth1", "connection", "zone", "home", 0);
+        let touched = touched("interfaces: [{name: eth1, mtu: 9000}]", &before);
+        assert_eq!(back(&was, &now, &before, &touched), ["put the profile of eth1 back"]);
+    }
+
+    #[test]
+    fn a_link_with_other_parameters_is_made_anew() {
+        let (was, before) = (network(), state(BEFORE));
+        let mut now = was.clone();
+        now.store("v1", "vlan", "parent", "eth2", 1);
+        now.apply("v1", "vlan", "parent", "eth2");
+        let touched =
+            touched("interfaces: [{name: v1, type: vlan, vlan: {base-iface: eth2, id: 7}}]", &before);
+        assert_eq!(
+            back(&was, &now, &before, &touched),
+            ["put the profile of v1 back", "deactivate v1", "activate v1", "... v1 is ready"]
+        );
+    }
+
+    #[test]
+    fn what_was_idle_is_disconnected_and_may_connect_by_itself_again() {
+        let (mut was, before) = (network(), state(BEFORE));
+        was.down("eth2");
+        let mut now = was.clone();
+        now.active("eth2");
+        let touched = touched("interfaces: [{name: eth2, mtu: 9000}]", &before);
+        assert_eq!(
+            back(&was, &now, &before, &touched),
+            ["disconnect eth2", "let eth2 connect by itself", "... eth2 is disconnected"]
+        );
+    }
+
+    #[test]
+    fn a_holder_of_routes_comes_back_though_its_interface_is_not_touched() {
+        let (was, before) = (network(), state(BEFORE));
+        let mut now = was.clone();
+        now.store("eth2", "ipv4", "gateway", "192.0.2.1", 1);
+        now.apply("eth2", "ipv4", "gateway", "192.0.2.1");
+        // In more than routes: somebody else did that.
+        now.store("eth1", "ipv4", "gateway", "192.0.2.1", 1);
+        now.store("eth1", "connection", "zone", "home", 1);
+        let route = "
+routes: {config: [{destination: 198.51.100.0/24, next-hop-interface: eth2, next-hop-address: 192.0.2.1}]}
+interfaces: [{name: eth2, ipv4: {enabled: true, address: [{ip: 192.0.2.9, prefix-length: 24}]}}]";
+        let all = touched(route, &before);
+        let only_routes: Touched = {
+            let mut json = serde_json::to_value(&all).expect("JSON");
+            json["interfaces"] = serde_json::json!([]);
+            serde_json::from_value(json).expect("it is read")
+        };
+        assert_eq!(
+            back(&was, &now, &before, &only_routes),
+            ["put the profile of eth2 back", "apply again what eth2 ran with", "... eth2 is ready"]
+        );
+    }
+}
