@@ -36,7 +36,6 @@ use self::execute::{cannot, execute};
 pub(super) use self::facts::Facts;
 use self::files::Files;
 pub(super) use self::lower::lower;
-#[allow(unused_imports, reason = "the NetworkManager backend comes next")]
 pub(super) use self::observer::Everything;
 use self::op::Op;
 use self::probe::Kinds;

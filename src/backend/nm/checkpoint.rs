@@ -23,8 +23,6 @@ use crate::system::SafetyNet;
 
 /// Life of a new one, until the engine sets it. An orphan is gone after that.
 const FIRST_S: u32 = 60;
-/// How much later than the deadline it acts: after the daemon, and after the timer of systemd.
-const MARGIN: Duration = Duration::from_secs(60);
 
 /// NMCheckpointCreateFlags
 const DELETE_NEW_CONNECTIONS: u32 = 0x2;
@@ -185,16 +183,10 @@ impl SafetyNet for Net {
         "networkmanager-checkpoint"
     }
 
-    fn set(
-        &self,
-        deadline: Option<Duration>,
-    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+    fn set(&self, at: Option<Duration>) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
         Box::pin(async move {
-            let done = match deadline {
-                Some(deadline) => {
-                    let in_time = (deadline + MARGIN).saturating_sub(boot_time());
-                    self.known.adjust(&self.client, in_time).await
-                }
+            let done = match at {
+                Some(at) => self.known.adjust(&self.client, at.saturating_sub(boot_time())).await,
                 None => self.known.destroy(&self.client).await,
             };
             done.map_err(|failure| failure.to_string())

@@ -3,8 +3,9 @@
 use futures_util::future::join_all;
 
 use super::execute::refused;
+use super::reapply::is_same;
 use super::snapshot::Private;
-use super::touch::{Touch, same_contents};
+use super::touch::Touch;
 use crate::backend::Failure;
 use crate::nm::image::{Image, ObjectPath};
 use crate::nm::{Call, Client, Error, Profile};
@@ -26,7 +27,7 @@ pub(super) struct Keep {
 pub(super) fn keep(was: &Private, image: &Image, touched: &Touch<'_>) -> Keep {
     let is_as_before = |uuid: &str, profile: &Profile| {
         let was = was.profiles.get(uuid);
-        was.is_some_and(|was| !was.is_on_disk() && same_contents(&was.profile, profile))
+        was.is_some_and(|was| !was.is_on_disk() && is_same(&was.profile, profile))
     };
     let save = image.profiles.iter().filter(|(_, stored)| {
         let uuid = stored.profile.uuid().unwrap_or_default();

@@ -14,38 +14,292 @@
 //! | `remainder` | what of it is left to the kernel; pure |
 //! | `commit` | from memory to disk |
 //! | `checkpoint` | NetworkManager's own, the second net |
+//! | `observer` | the network as a state, from all images |
 //! | `scripts` | files of NetworkManager's dispatcher |
 //! | `reapply` | what it takes to bring a device from one profile to another; pure |
 //! | `refuse` | what this NetworkManager cannot do; pure |
 //! | `lower` | from a plan to work, in NetworkManager's order; pure |
 
-#[allow(dead_code, reason = "the backend itself comes next")]
 mod checkpoint;
-#[allow(dead_code, reason = "the backend itself comes next")]
 mod choose;
-#[allow(dead_code, reason = "the backend itself comes next")]
 mod commit;
-#[allow(dead_code, reason = "the backend itself comes next")]
 mod execute;
-#[allow(dead_code, reason = "the backend itself comes next")]
 mod lower;
-#[allow(dead_code, reason = "the backend itself comes next")]
+mod observer;
 mod reapply;
-#[allow(dead_code, reason = "the backend itself comes next")]
 mod reasons;
-#[allow(dead_code, reason = "the backend itself comes next")]
 mod refuse;
-#[allow(dead_code, reason = "the backend itself comes next")]
 mod remainder;
-#[allow(dead_code, reason = "the backend itself comes next")]
 mod restore;
-#[allow(dead_code, reason = "the backend itself comes next")]
 mod scripts;
-#[allow(dead_code, reason = "the backend itself comes next")]
 mod settle;
-#[allow(dead_code, reason = "the backend itself comes next")]
 mod snapshot;
-#[allow(dead_code, reason = "the backend itself comes next")]
 mod touch;
-#[allow(dead_code, reason = "the backend itself comes next")]
 mod work;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use self::checkpoint::{Fresh, Net};
+use self::execute::{Stop, execute, refused};
+use self::observer::{Images, Seen, available, follow};
+use self::scripts::Scripts;
+use self::settle::absent;
+use self::snapshot::Private;
+use self::touch::Touch;
+use self::work::Work;
+use super::kernel::op::Op;
+use super::kernel::{self, Facts, KernelBackend};
+use super::observer::Observer;
+use super::{
+    Availability, Backend, Capabilities, Doing, Failure, Observation, Progress, SafetyNet, Snapshot,
+};
+use crate::nm::Client;
+use crate::nm::image::Image;
+use crate::plan::{self, Plan};
+use crate::state::{InterfaceType, Problem, State};
+
+/// Rounds of a restore. Each starts from what is there then.
+const RESTORE_ROUNDS: u32 = 4;
+/// How often a change is computed again because somebody changed what it rests on.
+const EXECUTE_ROUNDS: u32 = 3;
+/// How long a restore waits for NetworkManager to come (back).
+const COMES_MAX: Duration = Duration::from_secs(20);
+/// The backend of hosts that NetworkManager configures.
+pub struct NmBackend {
+    kernel: KernelBackend,
+    client: Client,
+    images: Images,
+    observer: Arc<Observer<Images>>,
+    scripts: Scripts,
+    revision: watch::Receiver<u64>,
+    availability: watch::Receiver<Availability>,
+}
+
+/// What leads back to a snapshot from what is there now.
+struct WayBack {
+    work: Work,
+    /// Operations for what NetworkManager does not hold.
+    ops: Vec<Op>,
+}
+
+impl WayBack {
+    fn is_there(&self) -> bool {
+        self.work.steps.is_empty() && self.ops.is_empty()
+    }
+}
+
+impl NmBackend {
+    /// `kernel` for what NetworkManager does not know; `root` is where etc/ is. Needs a running
+    /// tokio runtime.
+    pub fn new(kernel: KernelBackend, client: Client, root: impl Into<PathBuf>) -> Self {
+        let scripts = Scripts::below(&root.into());
+        let images = Images {
+            mirror: kernel.mirror().clone(),
+            told: client.revisions(),
+            client: client.clone(),
+            scripts: Arc::new(Seen::default()),
+        };
+        let (revised, revision) = watch::channel(0);
+        let (tell, availability) = watch::channel(available(&client));
+        tokio::spawn(follow(images.clone(), revised, tell));
+        let observer = Observer::new(images.clone());
+        Self { kernel, client, images, observer, scripts, revision, availability }
+    }
+
+    fn image(&self) -> Result<Arc<Image>, Failure> {
+        self.client.image().ok_or_else(absent)
+    }
+
+    async fn settled(&self) -> Result<(), Failure> {
+        let (kernel, told) = tokio::join!(self.kernel.settled(), self.client.sync());
+        kernel?;
+        told.map_err(|error| refused("look at NetworkManager", &error))?;
+        self.images.scripts.take(self.scripts.read()?);
+        Ok(())
+    }
+
+    /// Computes something from the network as it is once it is settled, where it keeps nobody waiting.
+    async fn once_settled<T: Send + 'static>(
+        &self,
+        compute: impl FnOnce(&State, &Image) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.settled().await?;
+        let client = self.client.clone();
+        self.observer.compute(move |seen| compute(&seen.state, &*client.image().ok_or_else(absent)?)).await
+    }
+
+    async fn carry_out(&self, plan: Arc<Plan>, progress: Progress<'_>) -> Result<(), Failure> {
+        let mut round = 1;
+        loop {
+            let plan = plan.clone();
+            let work = self
+                .once_settled(move |now, image| Ok(lower::lower(&plan, now, image, &mut new_uuid)))
+                .await?;
+            self.scripts.write(&work.scripts)?;
+            let done = execute(&work, &self.client, &self.kernel, progress).await;
+            match done {
+                Ok(()) => return self.settled().await,
+                Err(Stop::Stale(_)) if round < EXECUTE_ROUNDS => round += 1,
+                Err(stop) => return Err(stop.failure()),
+            }
+        }
+    }
+
+    /// Waits until NetworkManager is on the bus.
+    async fn comes(&self) -> Result<(), Failure> {
+        let mut told = self.client.revisions();
+        let comes = async { while self.client.image().is_none() && told.changed().await.is_ok() {} };
+        // Whether it has come is looked at either way.
+        let _ = timeout(COMES_MAX, comes).await;
+        self.image().map(drop)
+    }
+
+    /// The way back from here. One look at the network serves the whole round.
+    async fn way_back(&self, snapshot: &Arc<Snapshot>, was: &Arc<Private>) -> Result<WayBack, Failure> {
+        let (snapshot, was) = (snapshot.clone(), was.clone());
+        let mirror = self.kernel.mirror().clone();
+        self.once_settled(move |now, image| {
+            let touch = Touch::new(&snapshot.touched, &snapshot.state, &was, image, now);
+            let work = restore::way_back(&was, image, &touch, &snapshot.touched);
+            let held = remainder::held(&was, image);
+            let facts = Facts::of_links(&mirror.image());
+            let back = remainder::goal(snapshot.way_back(now), now, &held);
+            let goal = was.kernel.goal(back, &facts, now);
+            let mut ops = kernel::lower(&plan::restore(&goal, now), now);
+            let reach = snapshot.touched.reach(&snapshot.state, now);
+            ops.extend(was.kernel.differences(&facts, |link| reach.contains(link) && !held.contains(link)));
+            Ok(WayBack { work, ops })
+        })
+        .await
+    }
+
+    async fn go_back(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        was: &Arc<Private>,
+        progress: Progress<'_>,
+    ) -> Result<(), Failure> {
+        let mut done = Ok(());
+        for _ in 0..RESTORE_ROUNDS {
+            self.comes().await?;
+            let way = self.way_back(snapshot, was).await?;
+            if done.is_ok() && way.is_there() {
+                return Ok(());
+            }
+            done = execute(&way.work, &self.client, &self.kernel, progress).await.map_err(Stop::failure);
+            // As much as possible, whatever failed before. What NetworkManager does not hold, it may have
+            // let go of just now.
+            let left = if way.work.steps.is_empty() { way } else { self.way_back(snapshot, was).await? };
+            done = done.and(self.kernel.run(&left.ops, progress).await);
+        }
+        done
+    }
+}
+
+impl Backend for NmBackend {
+    fn capabilities(&self) -> Capabilities {
+        let mut interface_types = self.kernel.kinds().types();
+        interface_types.extend([InterfaceType::Ipsec]);
+        if self.client.image().is_some_and(|image| image.version.has_ovs) {
+            interface_types.extend([InterfaceType::OvsBridge, InterfaceType::OvsInterface]);
+        }
+        Capabilities {
+            backend: "networkmanager",
+            interface_types,
+            vlan_filtering: self.kernel.kinds().vlan_filtering,
+            // Profiles are kept in memory; global name servers and the host name cannot be.
+            volatile_until_commit: false,
+            profiles: true,
+            persists: true,
+        }
+    }
+
+    fn refuse(&self, plan: &Plan) -> Vec<Problem> {
+        match self.client.image() {
+            Some(image) => refuse::refuse(plan, &image, &self.capabilities().interface_types),
+            // Whoever carries the plan out says so.
+            None => Vec::new(),
+        }
+    }
+
+    fn observe(&self) -> Result<Observation, Failure> {
+        self.observer.observe()
+    }
+
+    fn observe_kernel(&self) -> Result<Observation, Failure> {
+        self.kernel.observe()
+    }
+
+    fn availability(&self) -> watch::Receiver<Availability> {
+        self.availability.clone()
+    }
+
+    fn revision(&self) -> watch::Receiver<u64> {
+        self.revision.clone()
+    }
+
+    fn sync(&self) -> Doing<'_, ()> {
+        Box::pin(self.settled())
+    }
+
+    fn snapshot(&self) -> Doing<'_, Snapshot> {
+        Box::pin(async {
+            // First, so that it covers whatever changes while we look.
+            let checkpoint = Fresh::create(&self.client).await?;
+            self.settled().await?;
+            let facts = self.kernel.facts()?;
+            let client = self.client.clone();
+            let look = self.observer.compute(move |seen| {
+                let state = State::clone(&seen.state);
+                let private = Private::take(&*client.image().ok_or_else(absent)?, &state, facts);
+                Ok((state, private))
+            });
+            let (state, mut private) = look.await?;
+            private.scripts = self.images.scripts.files();
+            private.checkpoint = checkpoint.keep();
+            Ok(Snapshot { state, private: private.to_json(), touched: plan::Touched::default() })
+        })
+    }
+
+    fn safety_net(&self, snapshot: &Snapshot) -> Option<Arc<dyn SafetyNet>> {
+        let known = Private::from_json(&snapshot.private).ok()?.checkpoint?;
+        Net::new(&self.client, known)
+    }
+
+    fn execute<'a>(&'a self, plan: Arc<Plan>, progress: Progress<'a>) -> Doing<'a, ()> {
+        Box::pin(self.carry_out(plan, progress))
+    }
+
+    fn persist<'a>(&'a self, snapshot: Option<Arc<Snapshot>>, _committed: &'a State) -> Doing<'a, ()> {
+        Box::pin(async move {
+            // What was committed formerly is on disk.
+            let Some(snapshot) = snapshot else { return Ok(()) };
+            let was = Private::from_json(&snapshot.private)?;
+            let keep = self.once_settled(move |now, image| {
+                let touch = Touch::new(&snapshot.touched, &snapshot.state, &was, image, now);
+                Ok(commit::keep(&was, image, &touch))
+            });
+            commit::commit(keep.await?, &self.client).await?;
+            self.settled().await
+        })
+    }
+
+    fn restore<'a>(&'a self, snapshot: Arc<Snapshot>, progress: Progress<'a>) -> Doing<'a, ()> {
+        Box::pin(async move {
+            let was = Arc::new(Private::from_json(&snapshot.private)?);
+            let done = self.go_back(&snapshot, &was, progress).await;
+            let reach = snapshot.touched.reach(&snapshot.state, &snapshot.state);
+            done.and(self.scripts.restore(&was.scripts, |link| reach.contains(link)))?;
+            self.settled().await
+        })
+    }
+}
+
+fn new_uuid() -> String {
+    uuid::Uuid::new_v4().to_string()
+}

@@ -8,6 +8,17 @@ use super::work::Layer;
 use crate::nm::image::Image;
 use crate::state::{Interface, InterfaceType, Route, Routes, Shared, State};
 
+/// Links whose hardware address is neither that of a device nor that of another link.
+const DRAWS_ADDRESS: [InterfaceType; 7] = [
+    InterfaceType::Dummy,
+    InterfaceType::LinuxBridge,
+    InterfaceType::MacVlan,
+    InterfaceType::MacVtap,
+    InterfaceType::Veth,
+    InterfaceType::Vrf,
+    InterfaceType::Vxlan,
+];
+
 /// Names of kernel interfaces that NetworkManager configures, now or as it was.
 pub(super) fn held(was: &Private, image: &Image) -> BTreeSet<String> {
     let of_kernel = was.actives.iter().cloned().chain(actives(image));
@@ -30,6 +41,10 @@ pub(super) fn goal(back: State, now: &State, held: &BTreeSet<String>) -> State {
         if let Some(was) = was.iter().find(|was| was.name == interface.name && was.kind() == interface.kind())
         {
             interface.alt_names.clone_from(&was.alt_names);
+            // A link that is made again draws another one.
+            if DRAWS_ADDRESS.contains(interface.kind()) {
+                interface.mac_address = was.mac_address.or(interface.mac_address);
+            }
         }
         interfaces.push(interface);
     }

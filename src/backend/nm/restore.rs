@@ -6,8 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::reapply::{Way, is_same, running, way};
 use super::snapshot::{ActiveWas, Private, actives};
-use super::touch::{Touch, same_contents};
+use super::touch::Touch;
 use super::work::{Await, Back, Layer, Step, Until, Which, Work};
 use crate::nm::image::Image;
 use crate::nm::{Profile, is_secret};
@@ -15,7 +16,7 @@ use crate::plan::Touched;
 
 /// The work that leads from `image` back to `was`, in what the transaction touches.
 pub(super) fn way_back(was: &Private, image: &Image, touch: &Touch<'_>, touched: &Touched) -> Work {
-    let mut way = Way { was, image, touch, work: Work::default(), now: actives(image) };
+    let mut way = Return { was, image, touch, work: Work::default(), now: actives(image) };
     let returning = way.returning();
     way.profiles(&returning, true);
     let removed = way.remove_new(&returning);
@@ -32,7 +33,7 @@ pub(super) fn way_back(was: &Private, image: &Image, touch: &Touch<'_>, touched:
     way.work
 }
 
-struct Way<'a> {
+struct Return<'a> {
     was: &'a Private,
     image: &'a Image,
     touch: &'a Touch<'a>,
@@ -56,7 +57,7 @@ enum How {
     Anew,
 }
 
-impl<'a> Way<'a> {
+impl<'a> Return<'a> {
     fn is_touched(&self, which: &Which) -> bool {
         self.touch.reach.contains(&which.name)
     }
@@ -76,13 +77,20 @@ impl<'a> Way<'a> {
         let now = self.now.iter().find(|now| now.uuid == was.uuid && now.which == was.which);
         let Some(now) = now else { return returning(How::Activate) };
         match (&was.applied, &now.applied) {
-            (Some(then), Some(now)) if same_contents(then, now) => None,
-            (Some(then), Some(now)) if is_made_anew(then, now) => returning(How::Anew),
-            (Some(_), Some(_)) => returning(How::Reapply),
+            (Some(then), Some(now)) => {
+                // What is not seen to be applied is as stored.
+                let stored = self.image.stored(&was.uuid).map_or(profile, |(_, stored)| &stored.profile);
+                match way(&running(now, stored), &running(then, profile), &self.image.version) {
+                    Way::Nothing => None,
+                    Way::Reapply => returning(How::Reapply),
+                    Way::Activate => returning(How::Activate),
+                    Way::Restart => returning(How::Anew),
+                }
+            }
             // Nobody can say what it runs with.
             _ => {
                 let stored = self.image.stored(&was.uuid);
-                let same = stored.is_some_and(|(_, stored)| same_contents(&stored.profile, profile));
+                let same = stored.is_some_and(|(_, stored)| is_same(&stored.profile, profile));
                 if same { None } else { returning(How::Activate) }
             }
         }
@@ -116,7 +124,7 @@ impl<'a> Way<'a> {
         for (uuid, was) in &self.was.profiles {
             let belongs = self.touch.holds(uuid) && returns.contains(uuid.as_str()) == of_returning;
             let is_same = self.image.stored(uuid).is_some_and(|(_, stored)| {
-                same_contents(&stored.profile, &was.profile) && stored.is_on_disk() == was.is_on_disk()
+                is_same(&stored.profile, &was.profile) && stored.is_on_disk() == was.is_on_disk()
             });
             if !belongs || is_same {
                 continue;
@@ -224,14 +232,6 @@ impl<'a> Way<'a> {
             }
         }
     }
-}
-
-/// Whether the link is of another kind, or has parameters that a link keeps for its life.
-fn is_made_anew(then: &Profile, now: &Profile) -> bool {
-    const LIVES_ON: [&str; 5] = ["802-3-ethernet", "bond", "bridge", "infiniband", "loopback"];
-    let Some(kind) = then.kind() else { return false };
-    then.kind() != now.kind()
-        || (!LIVES_ON.contains(&kind) && !kind.starts_with("ovs-") && then.0.get(kind) != now.0.get(kind))
 }
 
 /// What was applied is known without secrets; the stored profile has them.

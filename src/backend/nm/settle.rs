@@ -29,8 +29,6 @@ pub(super) mod device {
     pub const UNMANAGED: u32 = 10;
     pub const DISCONNECTED: u32 = 30;
     pub const IP_CONFIG: u32 = 70;
-    pub const DEACTIVATING: u32 = 110;
-    pub const FAILED: u32 = 120;
     /// NMDeviceStateReason: udev has not announced it.
     pub const NOT_INITIALISED: u32 = 71;
 }

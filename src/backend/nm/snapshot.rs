@@ -88,10 +88,6 @@ impl Was {
     pub(super) fn is_on_disk(&self) -> bool {
         self.flags & UNSAVED == 0
     }
-
-    pub(super) fn is_default(&self) -> bool {
-        self.flags & GENERATED != 0
-    }
 }
 
 impl Private {
@@ -102,6 +98,8 @@ impl Private {
             let uuid = stored.profile.uuid()?.to_owned();
             let mut profile = stored.profile.clone();
             drop_twins(&mut profile);
+            // When it was last active is NetworkManager's to know.
+            profile.unset("connection", "timestamp");
             let was = Was {
                 profile,
                 flags: stored.flags,

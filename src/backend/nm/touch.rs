@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::reapply::is_same;
 use super::snapshot::{Private, belongs, interfaces_of_profiles};
 use super::work::Which;
 use crate::nm::image::Image;
@@ -74,8 +75,8 @@ impl<'a> Touch<'a> {
             return !stored.is_default() && keys.iter().filter(|key| !KINDS.contains(key)).any(holds);
         };
         !keys.is_empty()
-            && !same_contents(&was.profile, &stored.profile)
-            && same_contents(&without(&was.profile, &keys), &without(&stored.profile, &keys))
+            && !is_same(&was.profile, &stored.profile)
+            && is_same(&without(&was.profile, &keys), &without(&stored.profile, &keys))
     }
 }
 
@@ -99,26 +100,4 @@ fn without(profile: &Profile, keys: &BTreeSet<&str>) -> Profile {
         }
     }
     rest
-}
-
-/// Whether two profiles say the same. When one was last active is no part of that, and neither is
-/// what older properties repeat.
-pub(super) fn same_contents(one: &Profile, other: &Profile) -> bool {
-    normal(one) == normal(other)
-}
-
-fn normal(profile: &Profile) -> BTreeMap<&str, BTreeMap<&str, &Value>> {
-    fn counts(setting: &str, key: &str) -> bool {
-        match setting {
-            "connection" => key != "timestamp",
-            "ipv4" | "ipv6" => !matches!(key, "addresses" | "routes" | "dns"),
-            _ => true,
-        }
-    }
-    let settings = profile.0.iter().map(|(name, setting)| {
-        let keys = setting.iter().filter(|(key, _)| counts(name, key));
-        (name.as_str(), keys.map(|(key, value)| (key.as_str(), value)).collect::<BTreeMap<_, _>>())
-    });
-    // A setting that says nothing is as if it were not there.
-    settings.filter(|(_, keys)| !keys.is_empty()).collect()
 }
