@@ -220,10 +220,12 @@ impl Backend for NmBackend {
     }
 
     fn refuse(&self, plan: &Plan) -> Vec<Problem> {
-        match self.client.image() {
-            Some(image) => refuse::refuse(plan, &image, &self.capabilities().interface_types),
+        match (self.client.image(), self.observe()) {
+            (Some(image), Ok(seen)) => {
+                refuse::refuse(plan, &seen.state, &image, &self.capabilities().interface_types)
+            }
             // Whoever carries the plan out says so.
-            None => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
