@@ -230,11 +230,14 @@ fn with_global(present: &Setting, wanted: &DnsSettings) -> Setting {
     let mut after = present.clone();
     after.insert("domains".to_owned(), Value::Dict(domains));
     for (key, list) in [("searches", &wanted.search), ("options", &wanted.options)] {
-        match list.as_ref().is_some_and(|list| !list.is_empty()) {
-            true => after.insert(key.to_owned(), texts(list)),
-            // Older ones show only what is there, newer ones all keys.
-            false => after.remove(key),
-        };
+        let is_empty = list.as_ref().is_none_or(Vec::is_empty);
+        let was_empty = present.get(key).and_then(Value::as_texts).is_some_and(<[_]>::is_empty);
+        // Older ones show only what is there, newer ones all keys.
+        match is_empty {
+            true if was_empty => {}
+            true => drop(after.remove(key)),
+            false => drop(after.insert(key.to_owned(), texts(list))),
+        }
     }
     after
 }
@@ -315,6 +318,10 @@ mod tests {
         // Again it is no change, and what is said of other domains stays.
         let wanted = settings(&wanted);
         let again = place(&wanted, &mode("default"), &global, &[]).expect("a place");
+        assert_eq!(again, Placement::default());
+        let mut newer = global.clone();
+        newer.insert("options".to_owned(), Value::Texts(vec![]));
+        let again = place(&wanted, &mode("default"), &newer, &[]).expect("a place");
         assert_eq!(again, Placement::default());
         let mut other = Setting::from([(
             "domains".to_owned(),

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 
 use nmstated::kernel::mirror::{self, Mirror, Paths};
 use nmstated::kernel::show::{Scope, show};
+use nmstated::nm::dns::place;
 use nmstated::nm::image::{Image, ObjectPath};
 use nmstated::nm::settings::{self, Wish};
 use nmstated::nm::show::overlay;
 use nmstated::nm::{Call, Client, Profile};
 use nmstated::plan::{self, Capabilities, Change, Options, Plan};
-use nmstated::state::{Document, Interface, Route, RouteRule, State};
+use nmstated::state::{DnsSettings, Document, Interface, Route, RouteRule, State};
 use nmstated::verify::{self, Outcome};
 use tokio::time::timeout;
 
@@ -263,5 +264,27 @@ interfaces:
         let path = world.apply(document, None).await;
         let (_, image) = world.now().await;
         assert_eq!(image.profiles[&path].profile.text("ipv4", "method"), Some("manual"));
+    });
+}
+
+#[test]
+fn global_name_servers_are_read_as_they_were_set() {
+    with_manager(|harness| async move {
+        let world = World::new(harness).await;
+        for (server, search) in [(vec!["2001:db8::53", "192.0.2.53"], vec!["a.example"]), (vec![], vec![])] {
+            let texts = |list: &[&str]| Some(list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+            let wanted = DnsSettings { server: texts(&server), search: texts(&search), options: texts(&[]) };
+            let (_, image) = world.now().await;
+            let placement = place(&wanted, &image.dns, &image.global_dns, &[]).expect("a place");
+            assert!(placement.profiles.is_empty());
+            let configuration = placement.global.expect("a change");
+            done(&world.client, Call::SetGlobalDns { configuration }).await;
+            let (state, image) = world.now().await;
+            let again = place(&wanted, &image.dns, &image.global_dns, &[]).expect("a place");
+            assert_eq!(again.global, None, "{:?}", image.global_dns);
+            let config = state.dns_resolver.and_then(|dns| dns.config).expect("a section");
+            assert_eq!(config.server.unwrap_or_default(), server);
+            assert_eq!(config.search.unwrap_or_default(), search);
+        }
     });
 }
