@@ -22,6 +22,7 @@ fn capabilities() -> Capabilities {
         volatile_until_commit: true,
         profiles: false,
         persists: false,
+        dormant: BTreeSet::new(),
     }
 }
 

@@ -28,6 +28,7 @@ fn kernel() -> Capabilities {
         volatile_until_commit: true,
         profiles: false,
         persists: false,
+        dormant: BTreeSet::new(),
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Capabilities {
     pub profiles: bool,
     /// Whether what is committed comes back at boot without us.
     pub persists: bool,
+    /// Names of interfaces that are not there, but of which it keeps something: `absent` removes that.
+    pub dormant: BTreeSet<String>,
 }
 
 /// The ordered difference between current and desired.

@@ -25,6 +25,27 @@ pub fn interface_changes(merged: &Merged, unmentioned: Unmentioned, profiles: bo
     changes.into_values().collect()
 }
 
+/// What is not there and shall be absent, but of which the backend keeps something: a profile brings
+/// it back.
+pub fn forgotten(merged: &Merged, dormant: &BTreeSet<String>) -> Vec<InterfaceChange> {
+    let members = merged.members.iter().filter(|(key, member)| {
+        let is_absent = member.desired.as_ref().is_some_and(Interface::is_absent);
+        is_absent && member.current.is_none() && !member.ignored && dormant.contains(&key.name)
+    });
+    members
+        .map(|(key, member)| InterfaceChange {
+            name: key.name.clone(),
+            kind: member.kind().clone(),
+            action: Action::Remove,
+            reason: Reason::Desired,
+            rebuild: false,
+            before: None,
+            after: None,
+            fields: Vec::new(),
+        })
+        .collect()
+}
+
 fn change(
     key: &Key,
     member: &Member,

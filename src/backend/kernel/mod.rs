@@ -173,6 +173,7 @@ impl Backend for KernelBackend {
             volatile_until_commit: true,
             profiles: false,
             persists: false,
+            dormant: BTreeSet::new(),
         }
     }
 

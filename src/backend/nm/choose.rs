@@ -4,7 +4,7 @@
 //! or not at all; then it belongs to the device that it is active on. NetworkManager takes any of
 //! those that fit, so others than the chosen one go, lest they come up in its place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::work::{Layer, Which};
@@ -107,6 +107,17 @@ impl<'a> Profiles<'a> {
                 && (staying.is_none() || !is_default)
         };
         self.of(which).iter().filter(goes).copied().collect()
+    }
+
+    /// Names of interfaces that are not there, and have profiles that would bring them back.
+    pub fn dormant(&self, now: &State) -> BTreeSet<String> {
+        let there: BTreeSet<Which> = now.interfaces().iter().map(Which::of).collect();
+        let stored = self.by_interface.iter().filter(|(which, candidates)| {
+            which.layer != Layer::OvsPort
+                && candidates.iter().any(Candidate::is_ours)
+                && !there.contains(which)
+        });
+        stored.map(|(which, _)| which.name.clone()).collect()
     }
 
     /// The interfaces that have a profile, with all their profiles.

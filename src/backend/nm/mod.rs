@@ -37,6 +37,7 @@ mod snapshot;
 mod touch;
 mod work;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use self::checkpoint::{Fresh, Net};
+use self::choose::Profiles;
 use self::execute::{Stop, execute, refused};
 use self::observer::{Images, Seen, available, follow};
 use self::scripts::Scripts;
@@ -113,6 +115,15 @@ impl NmBackend {
 
     fn image(&self) -> Result<Arc<Image>, Failure> {
         self.client.image().ok_or_else(absent)
+    }
+
+    /// Interfaces that only profiles know.
+    fn dormant(&self) -> BTreeSet<String> {
+        match (self.client.image(), self.observe()) {
+            (Some(image), Ok(seen)) => Profiles::new(&image, &seen.state).dormant(&seen.state),
+            // Nothing can be planned without either.
+            _ => BTreeSet::new(),
+        }
     }
 
     async fn settled(&self) -> Result<(), Failure> {
@@ -216,6 +227,7 @@ impl Backend for NmBackend {
             volatile_until_commit: false,
             profiles: true,
             persists: true,
+            dormant: self.dormant(),
         }
     }
 

@@ -20,6 +20,7 @@ fn planned(now: &State, wanted: &State) -> Plan {
         volatile_until_commit: false,
         profiles: false,
         persists: false,
+        dormant: BTreeSet::new(),
     };
     plan(wanted, now, &capabilities, &Options::default()).expect("the wish can be planned")
 }

@@ -127,7 +127,7 @@ impl<'a> Lowering<'a> {
             true => self.others(target, then, &uuid),
             false => Vec::new(),
         };
-        let is_there = which.device(self.image).is_some_and(|(_, device)| device.real);
+        let is_there = self.device(&which).is_some_and(|device| device.real);
         let needs = |family| profile.get(family, "may-fail").and_then(Value::as_bool) == Some(false);
         Some(Decision {
             ready: Until::Ready { uuid: uuid.clone(), ipv4: needs("ipv4"), ipv6: needs("ipv6") },
@@ -148,7 +148,7 @@ impl<'a> Lowering<'a> {
         let Some(candidate) = stored.filter(|_| self.is_running(&target.which, stored)) else {
             return Way::Activate;
         };
-        let device = target.which.device(self.image).map(|(_, device)| device);
+        let device = self.device(&target.which);
         let applied = device.and_then(|device| device.applied.as_deref());
         let stored = &candidate.stored.profile;
         let running = match applied {
@@ -168,7 +168,7 @@ impl<'a> Lowering<'a> {
     pub(super) fn is_running(&self, which: &Which, stored: Option<Candidate<'_>>) -> bool {
         let Some(candidate) = stored else { return false };
         let Some(active) = candidate.active else { return false };
-        let device = which.device(self.image).map(|(_, device)| device);
+        let device = self.device(which);
         let is_on_device = device.is_none_or(|device| {
             let on_device = self.image.active_of(device);
             on_device.is_none_or(|on_device| on_device.uuid == active.uuid) && device.state != UNMANAGED
@@ -177,7 +177,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn down(&self, which: &Which) -> Goal {
-        let Some((_, device)) = which.device(self.image).filter(|(_, device)| device.real) else {
+        let Some(device) = self.device(which).filter(|device| device.real) else {
             return Goal::Down { activates: false, disconnects: false };
         };
         let is_unmanaged = device.state == UNMANAGED;

@@ -30,7 +30,7 @@ use super::reapply::Way;
 use super::work::{Layer, Which, Work};
 use crate::backend::kernel::op::Op;
 use crate::nm::Setting;
-use crate::nm::image::Image;
+use crate::nm::image::{Device, Image};
 use crate::plan::{Action, Change, Depths, InterfaceChange, Plan, Reason, ports};
 use crate::state::{
     Bridge, DnsSettings, Interface, InterfaceState, InterfaceType, Problem, Route, RouteRule, State,
@@ -84,6 +84,7 @@ struct Lowering<'a> {
     state: &'a State,
     image: &'a Image,
     profiles: Profiles<'a>,
+    devices: BTreeMap<Which, &'a Device>,
     now: BTreeMap<Which, &'a Interface>,
     targets: BTreeMap<Which, Target<'a>>,
     /// What becomes of the global name servers; None: they stay.
@@ -123,17 +124,30 @@ impl<'a> Target<'a> {
 impl<'a> Lowering<'a> {
     fn new(plan: &'a Plan, state: &'a State, image: &'a Image) -> Self {
         let now = state.interfaces().iter().map(|interface| (Which::of(interface), interface)).collect();
+        let mut devices: BTreeMap<Which, &Device> = BTreeMap::new();
+        for device in image.devices.values() {
+            let which = Which { name: device.name.clone(), layer: Layer::of_device(device.kind) };
+            let known = devices.entry(which).or_insert(device);
+            if Which::rank(device) > Which::rank(known) {
+                *known = device;
+            }
+        }
         let profiles = Profiles::new(image, state);
         Self {
             plan,
             state,
             image,
             profiles,
+            devices,
             now,
             targets: BTreeMap::new(),
             global_dns: None,
             ops: Vec::new(),
         }
+    }
+
+    fn device(&self, which: &Which) -> Option<&'a Device> {
+        self.devices.get(which).copied()
     }
 
     /// What the plan says of interfaces.
@@ -184,7 +198,7 @@ impl<'a> Lowering<'a> {
             let is_in_document = self.plan.origins.contains_key(&(asked.name.clone(), asked.kind().clone()));
             let Some(now) = self.now.get(&which).copied() else { continue };
             let is_watched = || {
-                let active = which.device(self.image).and_then(|(_, device)| self.image.active_of(device));
+                let active = self.device(&which).and_then(|device| self.image.active_of(device));
                 active.is_some_and(|active| active.is_external())
             };
             let may_be_taken = asked.is_up() && is_in_document && *now.kind() != InterfaceType::Loopback;

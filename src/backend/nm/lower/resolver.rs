@@ -1,6 +1,6 @@
 //! Where name servers go: into the global configuration or into profiles ([`crate::nm::dns`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Lowering;
 use crate::backend::nm::work::{Layer, Which};
@@ -61,7 +61,8 @@ impl Lowering<'_> {
         let mut others: Vec<Which> = self.targets.keys().chain(self.now.keys()).cloned().collect();
         others.sort();
         others.dedup();
-        others.retain(|which| !mentioned.contains(which));
+        let known: BTreeSet<Which> = mentioned.iter().cloned().collect();
+        others.retain(|which| !known.contains(which));
         let is_desired = mentioned.len();
         let all = mentioned.into_iter().chain(others).enumerate();
         let kernel = all.filter(|(_, which)| which.layer == Layer::Kernel);

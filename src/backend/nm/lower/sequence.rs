@@ -83,7 +83,7 @@ fn activate(lowering: &Lowering<'_>, decisions: &[&Decision<'_>], work: &mut Wor
         match up {
             Way::Nothing => {}
             Way::Reapply => {
-                let applied = which.device(lowering.image).and_then(|(_, device)| device.applied.as_deref());
+                let applied = lowering.device(which).and_then(|device| device.applied.as_deref());
                 let version = applied.map_or(0, |(_, version)| *version);
                 work.steps.push(Step::Reapply { which: which.clone(), version });
             }
@@ -117,9 +117,17 @@ fn remove(lowering: &Lowering<'_>, work: &mut Work) {
         let Some(target) = lowering.targets.get(&which).filter(|target| target.then.is_none()) else {
             continue;
         };
-        if which.layer == Layer::OvsBridge {
+        // A name alone means all that have it.
+        if which.layer == Layer::OvsBridge || change.kind == InterfaceType::Unknown {
             let ports = lowering.ports_of(&which.name);
             work.steps.extend(ports.iter().map(|(which, candidate)| delete(which, candidate)));
+        }
+        if change.kind == InterfaceType::Unknown {
+            for layer in [Layer::OvsBridge, Layer::Vpn] {
+                let other = Which { name: change.name.clone(), layer };
+                let profiles = lowering.profiles.others(&other, None);
+                work.steps.extend(profiles.iter().map(|candidate| delete(&other, candidate)));
+            }
         }
         if change.kind == InterfaceType::OvsInterface {
             let port = Which { name: change.name.clone(), layer: Layer::OvsPort };
@@ -135,14 +143,14 @@ fn remove(lowering: &Lowering<'_>, work: &mut Work) {
 fn remove_device(lowering: &Lowering<'_>, target: &Target<'_>, had_profile: bool, work: &mut Work) {
     let which = &target.which;
     let Some(now) = target.now else { return };
-    let device = which.device(lowering.image).filter(|(_, device)| device.real);
+    let device = lowering.device(which).filter(|device| device.real);
     let wait = |until| Await { which: which.clone(), until };
     if is_removable(now) {
         match device {
             // The database of Open vSwitch loses it with its profile.
             _ if matches!(now.kind(), InterfaceType::OvsBridge | InterfaceType::OvsInterface) => {}
             _ if which.layer != Layer::Kernel => {}
-            Some((_, device)) if device.state != UNMANAGED => {
+            Some(device) if device.state != UNMANAGED => {
                 work.steps.push(Step::DeleteDevice { which: which.clone() });
             }
             _ => {
@@ -151,7 +159,7 @@ fn remove_device(lowering: &Lowering<'_>, target: &Target<'_>, had_profile: bool
             }
         }
         work.awaits.push(wait(Until::Gone));
-    } else if let Some((_, device)) = device.filter(|(_, device)| device.active.is_some())
+    } else if let Some(device) = device.filter(|device| device.active.is_some())
         && !is_loopback(now)
     {
         // The end of its profile ends it, if it had one.

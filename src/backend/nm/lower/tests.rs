@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::lower;
+use crate::backend::nm::choose::Profiles;
 use crate::backend::nm::work::{Step, Which, Work};
 use crate::nm::image::{Active, Device, Image, Stored, Version};
 use crate::nm::settings::{self, Wish};
@@ -130,6 +131,7 @@ impl Host {
             volatile_until_commit: false,
             profiles: true,
             persists: true,
+            dormant: Profiles::new(&self.image, &self.now).dormant(&self.now),
         };
         let plan = plan(&state(wanted), &self.now, &capabilities, &Options::default());
         let plan = plan.expect("the wish can be planned");
@@ -495,6 +497,18 @@ fn a_stored_profile_comes_up_unchanged() {
     let profile = host.profile_of(&stored.interfaces()[0]);
     host.store("d0", 0, profile);
     assert_eq!(of_one(&host, "name: d0, type: dummy, state: up"), ["activate d0", "then d0 is ready"]);
+}
+
+#[test]
+fn what_only_a_profile_knows_is_forgotten() {
+    let mut host = Host::new("interfaces: []");
+    let stored = state("interfaces: [{name: d0, type: dummy, state: up}]");
+    let profile = host.profile_of(&stored.interfaces()[0]);
+    host.store("d0", 0, profile);
+    for entry in ["name: d0, type: dummy, state: absent", "name: d0, state: absent"] {
+        assert_eq!(of_one(&host, entry), ["delete the profile of d0"]);
+    }
+    assert_eq!(of_one(&host, "name: d1, state: absent"), [""; 0]);
 }
 
 #[test]
