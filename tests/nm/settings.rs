@@ -12,6 +12,45 @@ use crate::harness::{Harness, soon, with_manager};
 /// Add: in memory, and not activated by itself.
 const IN_MEMORY: u32 = 0x22;
 
+/// A bond that nobody has configured, as a query shows it: with every option that the kernel has. Whoever applies what
+/// was shown must not be refused because of an option that the mode does not take.
+const SHOWN_BOND: &str = "
+interfaces:
+- name: bond0
+  type: bond
+  link-aggregation:
+    mode: MODE
+    options:
+      ad_actor_sys_prio: 65535
+      ad_actor_system: 00:00:00:00:00:00
+      ad_select: stable
+      ad_user_port_key: 0
+      all_slaves_active: dropped
+      arp_all_targets: any
+      arp_interval: 0
+      arp_ip_target: ''
+      arp_missed_max: 2
+      arp_validate: none
+      downdelay: 0
+      fail_over_mac: none
+      lacp_active: true
+      lacp_rate: slow
+      lp_interval: 1
+      miimon: 0
+      min_links: 0
+      ns_ip6_target: []
+      num_grat_arp: 1
+      num_unsol_na: 1
+      packets_per_slave: 1
+      primary: ''
+      primary_reselect: always
+      resend_igmp: 1
+      tlb_dynamic_lb: true
+      updelay: 0
+      use_carrier: true
+      xmit_hash_policy: layer2
+";
+
 /// Documents: those of the goldens, and the examples. Each with a name.
 fn documents() -> Vec<(String, Vec<Interface>)> {
     let root = env!("CARGO_MANIFEST_DIR");
@@ -23,6 +62,11 @@ fn documents() -> Vec<(String, Vec<Interface>)> {
             (title.to_owned(), format!("interfaces:\n{yaml}"))
         })
         .collect();
+    for mode in
+        ["balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb"]
+    {
+        found.push((mode.to_owned(), SHOWN_BOND.replace("MODE", mode)));
+    }
     for folder in ["kernel", "managed"] {
         let entries =
             std::fs::read_dir(format!("{root}/docs/examples/{folder}")).expect("there are examples");
