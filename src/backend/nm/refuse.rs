@@ -70,9 +70,9 @@ fn interface(
     if !matches!(change.reason, Reason::Desired | Reason::PeerOf(_) | Reason::PortOf(_)) {
         return;
     }
-    let expected = plan.expected.interfaces().iter();
-    let asked = expected.filter(|asked| asked.name == change.name && *asked.kind() == change.kind);
-    let asked = asked.last().unwrap_or(after);
+    let mut expected = plan.expected.interfaces().iter();
+    let asked = expected.find(|asked| asked.name == change.name && *asked.kind() == change.kind);
+    let asked = asked.unwrap_or(after);
     for (key, because) in refusals(asked, &image.version) {
         let place = key.segments().iter().fold(path.clone(), |place, segment| match segment {
             Segment::Key(key) => place.key(key),
