@@ -91,6 +91,9 @@ pub enum BackendName {
     Auto,
     /// Netlink; needs no other service
     Kernel,
+    /// Profiles of NetworkManager
+    #[value(name = "networkmanager")]
+    NetworkManager,
 }
 
 #[cfg(test)]

@@ -13,8 +13,10 @@ use zbus::{Connection, ObjectPath, Variant};
 use super::{BackendName, DaemonError};
 use crate::backend::Backend;
 use crate::backend::kernel::KernelBackend;
+use crate::backend::nm::NmBackend;
 use crate::engine::OpenRecord;
 use crate::kernel::mirror;
+use crate::nm;
 
 /// Longest time that the bus may take to say whether NetworkManager runs.
 const ASK_MAX: Duration = Duration::from_secs(5);
@@ -29,6 +31,7 @@ const SYSTEMD: &str = "org.freedesktop.systemd1";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Driver {
     Kernel,
+    NetworkManager,
 }
 
 impl Driver {
@@ -36,6 +39,7 @@ impl Driver {
     pub(super) fn named(name: &str) -> Option<Self> {
         match name {
             "kernel" => Some(Self::Kernel),
+            "networkmanager" => Some(Self::NetworkManager),
             _ => None,
         }
     }
@@ -46,6 +50,7 @@ impl Driver {
 pub(super) async fn choose(name: BackendName, open: Option<&OpenRecord>) -> (Driver, String) {
     match name {
         BackendName::Kernel => (Driver::Kernel, "it was asked for".into()),
+        BackendName::NetworkManager => (Driver::NetworkManager, "it was asked for".into()),
         BackendName::Auto => {
             let of_record = open.and_then(|OpenRecord { id, backend }| {
                 Some((Driver::named(backend)?, format!("transaction {id}, which is open, was made by it")))
@@ -61,7 +66,7 @@ pub(super) async fn choose(name: BackendName, open: Option<&OpenRecord>) -> (Dri
 /// Whoever has NetworkManager run means it to have the network.
 async fn for_host() -> (Driver, String) {
     match timeout(ASK_MAX, network_manager()).await {
-        Ok(Ok(Some(why))) => (Driver::Kernel, format!("there is no other, though {why}")),
+        Ok(Ok(Some(why))) => (Driver::NetworkManager, why),
         Ok(Ok(None)) => (Driver::Kernel, "NetworkManager does not run".into()),
         Ok(Err(error)) => (Driver::Kernel, format!("the system bus cannot be asked for others: {error}")),
         Err(_) => {
@@ -124,6 +129,18 @@ pub(super) async fn open(driver: Driver) -> Result<Opened, DaemonError> {
     let kernel = KernelBackend::open(mirror, Path::new("/")).await.map_err(DaemonError::Backend)?;
     let backend: Arc<dyn Backend> = match driver {
         Driver::Kernel => Arc::new(kernel),
+        Driver::NetworkManager => {
+            let (client, keeper) = nm::Client::open(None).await.map_err(DaemonError::NetworkManager)?;
+            keepers.spawn(async move {
+                keeper.run().await;
+                DaemonError::Ended("what follows NetworkManager")
+            });
+            // Whether it is there, and what it knows, is found out before anything is decided.
+            if let Err(error) = client.sync().await {
+                warn!("NetworkManager cannot be asked yet: {error}");
+            }
+            Arc::new(NmBackend::new(kernel, client, Path::new("/")))
+        }
     };
     Ok(Opened { backend, keepers })
 }

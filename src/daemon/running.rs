@@ -20,6 +20,7 @@ use crate::auth::Gate;
 use crate::backend::Failure;
 use crate::engine::{self, Handle, Setup, apply_documents};
 use crate::kernel::mirror::MirrorError;
+use crate::nm;
 
 /// How long a stop waits until it is noted how the last boot document ended.
 const NOTE_MAX: Duration = Duration::from_secs(5);
@@ -46,6 +47,8 @@ pub enum DaemonError {
     Mirror(#[source] MirrorError),
     #[error("the backend cannot be used")]
     Backend(#[source] Failure),
+    #[error("the system bus, on which NetworkManager is, cannot be used")]
+    NetworkManager(#[source] nm::Error),
     #[error("{0} ended, though nobody told it to")]
     Ended(&'static str),
 }
