@@ -17,6 +17,7 @@ use crate::backend::nm::NmBackend;
 use crate::engine::OpenRecord;
 use crate::kernel::mirror;
 use crate::nm;
+use crate::ovsdb;
 
 /// Longest time that the bus may take to say whether NetworkManager runs.
 const ASK_MAX: Duration = Duration::from_secs(5);
@@ -139,7 +140,16 @@ pub(super) async fn open(driver: Driver) -> Result<Opened, DaemonError> {
             if let Err(error) = client.sync().await {
                 warn!("NetworkManager cannot be asked yet: {error}");
             }
-            Arc::new(NmBackend::new(kernel, client, Path::new("/")))
+            let (database, keeper) = ovsdb::open(Path::new(ovsdb::SOCKET));
+            keepers.spawn(async move {
+                keeper.run().await;
+                DaemonError::Ended("what follows Open vSwitch's database")
+            });
+            // A host without one answers as well.
+            if let Err(error) = database.sync().await {
+                warn!("{error}");
+            }
+            Arc::new(NmBackend::new(kernel, client, database, Path::new("/")))
         }
     };
     Ok(Opened { backend, keepers })

@@ -41,7 +41,7 @@ pub fn overlay(state: &mut State, image: &Image) {
             .filter(|member| member.is_own() && !known.contains(&*member.row.name))
             .map(Member::without_link),
     );
-    interfaces.extend(bridges);
+    show_bridges(interfaces, bridges);
     interfaces.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.kind.cmp(&b.kind)));
 
     let mut external_ids = host.external_ids.clone();
@@ -53,6 +53,22 @@ pub fn overlay(state: &mut State, image: &Image) {
     let mapping = |(localnet, bridge)| OvnBridgeMapping { localnet, state: None, bridge: Some(bridge) };
     state.ovn = (!mappings.is_empty())
         .then(|| OvnSettings { bridge_mappings: Some(mappings.into_iter().map(mapping).collect()) });
+}
+
+/// Puts bridges where they are known by their profiles already. One without a row is not there,
+/// whatever is said of it elsewhere.
+fn show_bridges(interfaces: &mut Vec<Interface>, bridges: Vec<Interface>) {
+    let mut rows: BTreeMap<String, Interface> =
+        bridges.into_iter().map(|bridge| (bridge.name.clone(), bridge)).collect();
+    for known in interfaces.iter_mut().filter(|known| *known.kind() == InterfaceType::OvsBridge) {
+        match rows.remove(&known.name) {
+            Some(row) => {
+                (known.state, known.bridge, known.ovs_db) = (row.state, row.bridge, row.ovs_db);
+            }
+            None => known.state = Some(InterfaceState::Down),
+        }
+    }
+    interfaces.extend(rows.into_values());
 }
 
 /// Bridges by physical network, from `network:bridge,network:bridge`. What is not of that form maps

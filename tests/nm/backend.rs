@@ -10,6 +10,7 @@ use nmstated::backend::nm::NmBackend;
 use nmstated::backend::{Backend, Progress, Snapshot, Step};
 use nmstated::kernel::mirror::{self, Paths};
 use nmstated::nm::Client;
+use nmstated::ovsdb;
 use nmstated::plan::{Options, Plan, plan};
 use nmstated::state::{Document, State};
 use nmstated::verify;
@@ -113,7 +114,10 @@ async fn open(client: &Client) -> Arc<NmBackend> {
     let (mirror, keeper) = mirror::open(Paths::default()).await.expect("the mirror opens");
     tokio::spawn(async move { keeper.run().await.expect("the mirror is kept") });
     let kernel = KernelBackend::open(mirror, "/").await.expect("the kernel is there");
-    let backend = Arc::new(NmBackend::new(kernel, client.clone(), "/"));
+    // Open vSwitch is not here.
+    let (database, keeper) = ovsdb::open(Path::new("/nonexistent/db.sock"));
+    tokio::spawn(keeper.run());
+    let backend = Arc::new(NmBackend::new(kernel, client.clone(), database, "/"));
     soon(backend.sync()).await.expect("it can be seen");
     backend
 }

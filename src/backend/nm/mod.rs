@@ -14,6 +14,7 @@
 //! | `remainder` | what of it is left to the kernel; pure |
 //! | `commit` | from memory to disk |
 //! | `checkpoint` | NetworkManager's own, the second net |
+//! | `database` | what only Open vSwitch's database keeps, there and back |
 //! | `observer` | the network as a state, from all images |
 //! | `scripts` | files of NetworkManager's dispatcher |
 //! | `reapply` | what it takes to bring a device from one profile to another; pure |
@@ -23,6 +24,7 @@
 mod checkpoint;
 mod choose;
 mod commit;
+mod database;
 mod execute;
 mod lower;
 mod observer;
@@ -62,6 +64,7 @@ use super::{
 };
 use crate::nm::Client;
 use crate::nm::image::Image;
+use crate::ovsdb::Database;
 use crate::plan::{self, Plan};
 use crate::state::{InterfaceType, Problem, State};
 
@@ -75,6 +78,7 @@ const COMES_MAX: Duration = Duration::from_secs(20);
 pub struct NmBackend {
     kernel: KernelBackend,
     client: Client,
+    database: Database,
     images: Images,
     observer: Arc<Observer<Images>>,
     scripts: Scripts,
@@ -91,26 +95,28 @@ struct WayBack {
 
 impl WayBack {
     fn is_there(&self) -> bool {
-        self.work.steps.is_empty() && self.ops.is_empty()
+        self.work.steps.is_empty() && self.ops.is_empty() && self.work.database.is_empty()
     }
 }
 
 impl NmBackend {
-    /// `kernel` for what NetworkManager does not know; `root` is where etc/ is. Needs a running
-    /// tokio runtime.
-    pub fn new(kernel: KernelBackend, client: Client, root: impl Into<PathBuf>) -> Self {
+    /// `kernel` for what NetworkManager does not know, and `database` for what only Open vSwitch does;
+    /// `root` is where etc/ is. Needs a running tokio runtime.
+    pub fn new(kernel: KernelBackend, client: Client, database: Database, root: impl Into<PathBuf>) -> Self {
         let scripts = Scripts::below(&root.into());
         let images = Images {
             mirror: kernel.mirror().clone(),
             told: client.revisions(),
             client: client.clone(),
             scripts: Arc::new(Seen::default()),
+            written: database.revisions(),
+            database: database.clone(),
         };
         let (revised, revision) = watch::channel(0);
         let (tell, availability) = watch::channel(available(&client));
         tokio::spawn(follow(images.clone(), revised, tell));
         let observer = Observer::new(images.clone());
-        Self { kernel, client, images, observer, scripts, revision, availability }
+        Self { kernel, client, database, images, observer, scripts, revision, availability }
     }
 
     fn image(&self) -> Result<Arc<Image>, Failure> {
@@ -127,8 +133,10 @@ impl NmBackend {
     }
 
     async fn settled(&self) -> Result<(), Failure> {
-        let (kernel, told) = tokio::join!(self.kernel.settled(), self.client.sync());
+        let (kernel, told, written) =
+            tokio::join!(self.kernel.settled(), self.client.sync(), self.database.sync());
         kernel?;
+        written.map_err(|error| database::failure(error.to_string()))?;
         told.map_err(|error| refused("look at NetworkManager", &error))?;
         self.images.scripts.take(self.scripts.read()?);
         Ok(())
@@ -152,13 +160,30 @@ impl NmBackend {
                 .once_settled(move |now, image| Ok(lower::lower(&plan, now, image, &mut new_uuid)))
                 .await?;
             self.scripts.write(&work.scripts)?;
+            database::carry_out(database::first(&work.database), &self.database, |bridge| self.owner(bridge))
+                .await?;
             let done = execute(&work, &self.client, &self.kernel, progress).await;
             match done {
-                Ok(()) => return self.settled().await,
+                Ok(()) => {
+                    database::arrived(&work.awaits, &*self.image()?, &self.database).await?;
+                    database::carry_out(database::last(&work.database), &self.database, |bridge| {
+                        self.owner(bridge)
+                    })
+                    .await?;
+                    return self.settled().await;
+                }
                 Err(Stop::Stale(_)) if round < EXECUTE_ROUNDS => round += 1,
-                Err(stop) => return Err(stop.failure()),
+                Err(stop) => {
+                    let image = self.client.image();
+                    return Err(database::explain(stop.failure(), image.as_deref(), &self.database));
+                }
             }
         }
+    }
+
+    /// The profile of a bridge of Open vSwitch.
+    fn owner(&self, bridge: &str) -> Option<String> {
+        database::owner(&*self.client.image()?, bridge)
     }
 
     /// Waits until NetworkManager is on the bus.
@@ -176,10 +201,12 @@ impl NmBackend {
         let mirror = self.kernel.mirror().clone();
         self.once_settled(move |now, image| {
             let touch = Touch::new(&snapshot.touched, &snapshot.state, &was, image, now);
-            let work = restore::way_back(&was, image, &touch, &snapshot.touched);
+            let mut work = restore::way_back(&was, image, &touch, &snapshot.touched);
             let held = remainder::held(&was, image);
             let facts = Facts::of_links(&mirror.image());
-            let back = remainder::goal(snapshot.way_back(now), now, &held);
+            let back = snapshot.way_back(now);
+            work.database = database::way_back(&back, now);
+            let back = remainder::goal(back, now, &held);
             let goal = was.kernel.goal(back, &facts, now);
             let mut ops = kernel::lower(&plan::restore(&goal, now), now);
             let reach = snapshot.touched.reach(&snapshot.state, now);
@@ -207,6 +234,8 @@ impl NmBackend {
             // let go of just now.
             let left = if way.work.steps.is_empty() { way } else { self.way_back(snapshot, was).await? };
             done = done.and(self.kernel.run(&left.ops, progress).await);
+            let todo = left.work.database.iter();
+            done = done.and(database::carry_out(todo, &self.database, |bridge| self.owner(bridge)).await);
         }
         done
     }
@@ -234,7 +263,10 @@ impl Backend for NmBackend {
     fn refuse(&self, plan: &Plan) -> Vec<Problem> {
         match (self.client.image(), self.observe()) {
             (Some(image), Ok(seen)) => {
-                refuse::refuse(plan, &seen.state, &image, &self.capabilities().interface_types)
+                let mut problems =
+                    refuse::refuse(plan, &seen.state, &image, &self.capabilities().interface_types);
+                problems.extend(database::refuse(plan, &self.database));
+                problems
             }
             // Whoever carries the plan out says so.
             _ => Vec::new(),

@@ -1,9 +1,11 @@
-//! The network as the kernel has it, NetworkManager and the dispatcher's scripts laid over it.
+//! The network as the kernel has it, NetworkManager, Open vSwitch's database and the dispatcher's
+//! scripts laid over it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+use super::database;
 use super::scripts::{self, Files};
 use super::settle::absent;
 use crate::backend::kernel;
@@ -12,6 +14,7 @@ use crate::backend::{Availability, Failure, Observation};
 use crate::kernel::mirror::Mirror;
 use crate::nm::Client;
 use crate::nm::show::Overlay;
+use crate::ovsdb::Database;
 
 /// The live images that a state is made of.
 #[derive(Clone)]
@@ -21,6 +24,9 @@ pub(super) struct Images {
     /// Changes with every change of NetworkManager's image.
     pub told: watch::Receiver<u64>,
     pub scripts: Arc<Seen>,
+    pub database: Database,
+    /// Changes with every change of its image.
+    pub written: watch::Receiver<u64>,
 }
 
 /// The scripts as last read, and how often they have changed.
@@ -57,14 +63,14 @@ impl Source for Images {
 
     /// Each of them increases only, so the sum does with every change of any.
     fn revision(&self) -> u64 {
-        self.mirror.revision() + *self.told.borrow() + self.scripts.changes()
+        self.mirror.revision() + *self.told.borrow() + *self.written.borrow() + self.scripts.changes()
     }
 
     fn build(&self, cache: &mut Translators) -> Result<Observation, Failure> {
         let revision = self.revision();
         let kernel = cache.kernel.0.show(&self.mirror.image());
         let image = self.client.image().ok_or_else(absent)?;
-        let mut state = cache.overlay.lay(&kernel, &image);
+        let mut state = database::lay(cache.overlay.lay(&kernel, &image), &self.database);
         scripts::show(&mut state, &self.scripts.files());
         Ok(Observation { state: Arc::new(state), revision })
     }
@@ -77,6 +83,7 @@ pub(super) async fn follow(
     availability: watch::Sender<Availability>,
 ) {
     let (mut told, mut seen) = (images.told.clone(), images.mirror.revisions());
+    let mut written = images.written.clone();
     loop {
         revision.send_replace(images.revision());
         availability.send_if_modified(|known| {
@@ -88,6 +95,7 @@ pub(super) async fn follow(
         let goes_on = tokio::select! {
             changed = told.changed() => changed.is_ok(),
             changed = seen.changed() => changed.is_ok(),
+            changed = written.changed() => changed.is_ok(),
             () = revision.closed() => false,
         };
         if !goes_on {

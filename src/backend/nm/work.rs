@@ -124,6 +124,12 @@ pub(super) enum Database {
     Mappings(OvnChange),
     /// A bridge without ports, as it shall be: NetworkManager makes a bridge with its first port.
     EmptyBridge(Box<Interface>),
+    /// NetworkManager removes only what it has made.
+    NoBridge(String),
+    NoPort {
+        bridge: String,
+        port: String,
+    },
 }
 
 /// A script that NetworkManager's dispatcher runs for an interface.
@@ -307,6 +313,8 @@ impl fmt::Display for Database {
             Self::Settings(_) => f.write_str("set the settings of Open vSwitch"),
             Self::Mappings(_) => f.write_str("set the mappings of OVN"),
             Self::EmptyBridge(bridge) => write!(f, "make bridge {} without ports", bridge.name),
+            Self::NoBridge(bridge) => write!(f, "remove bridge {bridge}"),
+            Self::NoPort { bridge, port } => write!(f, "remove port {port} of bridge {bridge}"),
         }
     }
 }

@@ -1,16 +1,13 @@
 //! Open vSwitch: the ports of its bridges have profiles and devices of their own, which no document
-//! mentions as interfaces; and what only its database keeps.
-
-use std::collections::BTreeMap;
+//! mentions as interfaces.
 
 use super::Lowering;
 use super::decide::{Decision, Goal};
 use crate::backend::nm::choose::{Candidate, Chosen};
 use crate::backend::nm::reapply::{self, Way};
-use crate::backend::nm::work::{Database, Layer, Step, Until, Which};
+use crate::backend::nm::work::{Layer, Step, Until, Which};
 use crate::nm::Profile;
 use crate::nm::settings::{OvsPort, ovs_ports, write_ovs_port};
-use crate::plan::{Change, ports};
 use crate::state::{Interface, InterfaceType};
 
 /// `connection.type`, as a type of interfaces.
@@ -113,24 +110,5 @@ impl<'a> Lowering<'a> {
         let mut dropped = self.ports_of(&bridge.name);
         dropped.retain(|(which, _)| !wanted.contains(&which.name));
         dropped
-    }
-
-    /// What only the database keeps. A bridge without ports is one NetworkManager does not make.
-    pub(super) fn database(&self, decided: &BTreeMap<Which, Decision<'_>>) -> Vec<Database> {
-        let mut database = Vec::new();
-        for (which, _) in decided.iter().filter(|(which, _)| which.layer == Layer::OvsBridge) {
-            let bridge = self.then(which).filter(|then| then.is_up());
-            if let Some(bridge) = bridge.filter(|bridge| ports(bridge).unwrap_or_default().is_empty()) {
-                database.push(Database::EmptyBridge(Box::new(bridge.clone())));
-            }
-        }
-        for change in &self.plan.changes {
-            match change {
-                Change::OvsDb(change) => database.push(Database::Settings(change.clone())),
-                Change::Ovn(change) => database.push(Database::Mappings(change.clone())),
-                _ => {}
-            }
-        }
-        database
     }
 }

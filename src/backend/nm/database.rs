@@ -1,0 +1,314 @@
+//! What only the database of Open vSwitch keeps: there and back, and whether NetworkManager has
+//! reached it.
+//!
+//! NetworkManager makes a bridge with its first port, and removes it with its last. A bridge that
+//! shall have none is made here, marked as that of its profile: NetworkManager puts ports into no
+//! other.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use super::work::{Await, Database as Todo, Layer, Until, Which};
+use crate::backend::Failure;
+use crate::nm::image::Image as Profiles;
+use crate::ovsdb::{self, Bridge, Database, Error, Image, Keys, NM_UUID, Op};
+use crate::plan::{self, Change, InterfaceChange, Plan, ValueChange, ports};
+use crate::state::{ErrorKind, Interface, InterfaceType, OvsSettings, OvsTable, Path, Problem, State};
+
+/// How often operations are computed again because somebody changed what they rest on.
+const ROUNDS: u32 = 5;
+/// Longest time without any change of the database while NetworkManager has yet to write to it.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest time that NetworkManager may take to remove what it does not want any more.
+const GOES_MAX: Duration = Duration::from_secs(3);
+
+const NOT_CONNECTED: &str = "NetworkManager may not be connected to the Open vSwitch database; restart it";
+
+/// What a plan asks of the database, in the order of its changes.
+pub(super) fn of_plan(plan: &Plan) -> Vec<Todo> {
+    let mut todo = Vec::new();
+    for change in &plan.changes {
+        match change {
+            Change::Interface(change) if change.kind == InterfaceType::OvsBridge => bridge(change, &mut todo),
+            Change::OvsDb(change) => todo.push(Todo::Settings(change.clone())),
+            Change::Ovn(change) => todo.push(Todo::Mappings(change.clone())),
+            _ => {}
+        }
+    }
+    todo
+}
+
+fn bridge(change: &InterfaceChange, todo: &mut Vec<Todo>) {
+    let Some(after) = change.after.as_ref().filter(|after| after.is_up()) else {
+        return todo.push(Todo::NoBridge(change.name.clone()));
+    };
+    let wanted = names(after);
+    let before = change.before.as_ref();
+    let dropped = before.map(names).unwrap_or_default().into_iter().filter(|port| !wanted.contains(port));
+    todo.extend(dropped.map(|port| Todo::NoPort { bridge: change.name.clone(), port }));
+    let is_same = before.is_some_and(|before| {
+        before.is_up() && before.bridge == after.bridge && before.ovs_db == after.ovs_db
+    });
+    if ports(after).unwrap_or_default().is_empty() && !is_same {
+        todo.push(Todo::EmptyBridge(Box::new(after.clone())));
+    }
+}
+
+/// Its ports, by the names that documents give them.
+fn names(bridge: &Interface) -> Vec<String> {
+    let section = bridge.bridge.as_ref().and_then(|bridge| bridge.ovs()?.port.as_ref());
+    section.into_iter().flatten().map(|port| port.name.clone()).collect()
+}
+
+/// What leads back to `back` from `now`.
+pub(super) fn way_back(back: &State, now: &State) -> Vec<Todo> {
+    let part = |state: &State| {
+        let bridges = state.interfaces().iter().filter(|one| *one.kind() == InterfaceType::OvsBridge);
+        State {
+            interfaces: Some(bridges.cloned().collect()),
+            ovs_db: state.ovs_db.clone(),
+            ovn: state.ovn.clone(),
+            ..State::default()
+        }
+    };
+    of_plan(&plan::restore(&part(back), &part(now)))
+}
+
+/// What comes before NetworkManager's part: Open vSwitch may have to be told of DPDK before the
+/// first port that needs it.
+pub(super) fn first(todo: &[Todo]) -> impl Iterator<Item = &Todo> {
+    todo.iter().filter(|one| matches!(one, Todo::Settings(_)))
+}
+
+/// What comes when NetworkManager is done.
+pub(super) fn last(todo: &[Todo]) -> impl Iterator<Item = &Todo> {
+    todo.iter().filter(|one| !matches!(one, Todo::Settings(_)))
+}
+
+/// Carries it out, one after the other. `owner` gives the profile of a bridge.
+pub(super) async fn carry_out<'a>(
+    todo: impl Iterator<Item = &'a Todo>,
+    database: &Database,
+    owner: impl Fn(&str) -> Option<String>,
+) -> Result<(), Failure> {
+    for one in todo {
+        if let Todo::NoBridge(bridge) | Todo::NoPort { bridge, .. } = one {
+            let port = if let Todo::NoPort { port, .. } = one { Some(port.as_str()) } else { None };
+            let is_left = |image: &Image| is_of_profile(image, bridge, port);
+            within(database, GOES_MAX, |image| !image.is_some_and(is_left)).await;
+        }
+        carry_out_one(one, database, &owner).await?;
+    }
+    Ok(())
+}
+
+async fn carry_out_one(
+    one: &Todo,
+    database: &Database,
+    owner: &impl Fn(&str) -> Option<String>,
+) -> Result<(), Failure> {
+    let failed = |error: &Error| failure(format!("cannot {one}: {error}"));
+    let mut round = 1;
+    loop {
+        let image = database.image().ok_or_else(|| absent(database))?;
+        let Some(ops) = operations(one, &image, owner) else { return Err(uninitialised()) };
+        match database.transact(ops).await {
+            Ok(_) => return Ok(()),
+            Err(Error::Changed) if round < ROUNDS => {
+                round += 1;
+                database.sync().await.map_err(|error| failed(&error))?;
+            }
+            Err(error) => return Err(failed(&error)),
+        }
+    }
+}
+
+/// None: the database has no row for the host.
+fn operations(one: &Todo, image: &Image, owner: &impl Fn(&str) -> Option<String>) -> Option<Vec<Op>> {
+    image.host.as_ref()?;
+    match one {
+        Todo::Settings(change) => {
+            Some(ovsdb::set_settings(&keys(&change.external_ids), &keys(&change.other_config)))
+        }
+        Todo::Mappings(change) => ovsdb::set_mappings(image, &keys(&change.bridges)),
+        Todo::EmptyBridge(bridge) => {
+            let mut bridge = Interface::clone(bridge);
+            if let Some(uuid) = owner(&bridge.name) {
+                let none = OvsSettings { external_ids: None, other_config: None };
+                let settings = bridge.ovs_db.get_or_insert(none);
+                let ids = settings.external_ids.get_or_insert_with(|| OvsTable(BTreeMap::new()));
+                ids.0.insert(NM_UUID.to_owned(), Some(uuid));
+            }
+            Some(ovsdb::change_bridge(image, &bridge).unwrap_or_else(|| ovsdb::add_bridge(&bridge)))
+        }
+        Todo::NoBridge(name) => Some(ovsdb::remove_bridge(image, name).unwrap_or_default()),
+        Todo::NoPort { bridge, port } => Some(ovsdb::remove_port(image, bridge, port).unwrap_or_default()),
+    }
+}
+
+fn keys(changes: &BTreeMap<String, ValueChange>) -> Keys {
+    changes.iter().map(|(key, change)| (key.clone(), change.after.clone())).collect()
+}
+
+/// Whether a bridge, or a port of it, is one that NetworkManager has made and will remove. A bridge
+/// without ports is none of these.
+fn is_of_profile(image: &Image, bridge: &str, port: Option<&str>) -> bool {
+    let Some((_, row)) = image.bridge(bridge) else { return false };
+    match port {
+        None => row.external_ids.contains_key(NM_UUID) && !row.ports.is_empty(),
+        Some(name) => ports_of(image, row).any(|port| {
+            let is_only = |uuid| image.interfaces.get(uuid).is_some_and(|only| only.name == name);
+            let is_it = port.name == name || port.interfaces.iter().any(is_only);
+            is_it && port.external_ids.contains_key(NM_UUID)
+        }),
+    }
+}
+
+fn ports_of<'a>(image: &'a Image, bridge: &'a Bridge) -> impl Iterator<Item = &'a ovsdb::Port> {
+    bridge.ports.iter().filter_map(|uuid| image.ports.get(uuid)).map(AsRef::as_ref)
+}
+
+/// Waits, while the database changes, until `is_so`. Whether it is in the end.
+async fn within(database: &Database, patience: Duration, is_so: impl Fn(Option<&Image>) -> bool) -> bool {
+    let mut revisions: watch::Receiver<u64> = database.revisions();
+    loop {
+        revisions.borrow_and_update();
+        if is_so(database.image().as_deref()) {
+            return true;
+        }
+        if !matches!(timeout_at(Instant::now() + patience, revisions.changed()).await, Ok(Ok(()))) {
+            return is_so(database.image().as_deref());
+        }
+    }
+}
+
+/// Waits until the database has what NetworkManager says is active: it says so of bridges and
+/// ports before it has told the database anything, or if it cannot.
+pub(super) async fn arrived(
+    awaits: &[Await],
+    profiles: &Profiles,
+    database: &Database,
+) -> Result<(), Failure> {
+    let rows: Vec<Row<'_>> = awaits.iter().filter_map(|what| Row::of(what, profiles)).collect();
+    let is_there = |image: Option<&Image>| image.is_some_and(|image| rows.iter().all(|row| row.is_in(image)));
+    if rows.is_empty() || within(database, PATIENCE, is_there).await {
+        return Ok(());
+    }
+    let image = database.image().ok_or_else(|| absent(database))?;
+    let Some(late) = rows.iter().find(|row| !row.is_in(&image)) else { return Ok(()) };
+    let message = format!("{} is not in Open vSwitch's database: {NOT_CONNECTED}", late.which);
+    Err(Failure { subject: Some(late.which.name.clone()), ..failure(message) })
+}
+
+/// A row that NetworkManager has to make.
+struct Row<'a> {
+    which: &'a Which,
+    is_port: bool,
+}
+
+impl<'a> Row<'a> {
+    /// None for what is not of Open vSwitch. Nor for bridges, which come with their ports.
+    fn of(what: &'a Await, profiles: &Profiles) -> Option<Self> {
+        let Until::Ready { uuid, .. } = &what.until else { return None };
+        let which = &what.which;
+        match which.layer {
+            Layer::OvsPort => Some(Self { which, is_port: true }),
+            Layer::Kernel => {
+                let (_, stored) = profiles.stored(uuid)?;
+                let is_member = stored.profile.text("connection", "slave-type") == Some("ovs-port");
+                is_member.then_some(Self { which, is_port: false })
+            }
+            Layer::OvsBridge | Layer::Vpn => None,
+        }
+    }
+
+    fn is_in(&self, image: &Image) -> bool {
+        let name = &self.which.name;
+        match self.is_port {
+            true => image.ports.values().any(|port| port.name == *name),
+            false => image.interface(name).is_some(),
+        }
+    }
+}
+
+/// Adds to a failure what Open vSwitch says about the interface, or that nobody has told it of it.
+pub(super) fn explain(mut failure: Failure, profiles: Option<&Profiles>, database: &Database) -> Failure {
+    let subject = failure.subject.as_deref();
+    if let Some(because) = subject.and_then(|name| reason(name, profiles?, database)) {
+        failure.message += &format!(" ({because})");
+    }
+    failure
+}
+
+fn reason(name: &str, profiles: &Profiles, database: &Database) -> Option<String> {
+    let of_ovs = profiles.profiles.values().any(|stored| {
+        let profile = &stored.profile;
+        let is_port = profile.text("connection", "slave-type") == Some("ovs-port");
+        let is_bridge = matches!(profile.kind(), Some("ovs-bridge" | "ovs-port"));
+        profile.interface_name() == Some(name) && (is_port || is_bridge)
+    });
+    if !of_ovs {
+        return None;
+    }
+    let Some(image) = database.image() else { return Some(absent(database).message) };
+    if let Some(error) = image.interface(name).and_then(|row| row.error.as_ref()) {
+        return Some(format!("Open vSwitch: {error}"));
+    }
+    let is_known = image.interface(name).is_some()
+        || image.bridge(name).is_some()
+        || image.ports.values().any(|port| port.name == name);
+    (!is_known).then(|| NOT_CONNECTED.to_owned())
+}
+
+/// Everything of the document that needs the database, which is not there (semantics V42).
+pub(super) fn refuse(plan: &Plan, database: &Database) -> Vec<Problem> {
+    let because = match database.image() {
+        None => absent(database).message,
+        Some(image) if image.host.is_none() => uninitialised().message,
+        Some(_) => return Vec::new(),
+    };
+    let needs = |kind: &InterfaceType| matches!(kind, InterfaceType::OvsBridge | InterfaceType::OvsInterface);
+    let interfaces = plan.origins.iter().filter(|((_, kind), _)| needs(kind)).map(|(_, path)| path.clone());
+    let sections = plan.changes.iter().filter_map(|change| match change {
+        Change::OvsDb(_) => Some(Path::root().key("ovs-db")),
+        Change::Ovn(_) => Some(Path::root().key("ovn")),
+        _ => None,
+    });
+    let places = interfaces.chain(sections);
+    places.map(|path| Problem::new(ErrorKind::PluginFailure, path, because.clone())).collect()
+}
+
+/// The profile of a bridge: the one that is active there, else any that is for it.
+pub(super) fn owner(profiles: &Profiles, bridge: &str) -> Option<String> {
+    let is_of = |profile: &crate::nm::Profile| {
+        profile.kind() == Some("ovs-bridge") && profile.interface_name() == Some(bridge)
+    };
+    let all = profiles.profiles.values().filter(|stored| is_of(&stored.profile));
+    let mut uuids: Vec<&str> = all.filter_map(|stored| stored.profile.uuid()).collect();
+    uuids.sort_by_key(|uuid| !profiles.actives.values().any(|active| active.uuid == *uuid));
+    uuids.first().map(|uuid| (*uuid).to_owned())
+}
+
+/// The state with what the database knows laid over it.
+pub(super) fn lay(mut seen: State, database: &Database) -> State {
+    if let Some(image) = database.image() {
+        ovsdb::overlay(&mut seen, &image);
+    }
+    seen
+}
+
+fn absent(database: &Database) -> Failure {
+    let why = database.missing().unwrap_or_else(|| "it does not run".to_owned());
+    failure(format!("Open vSwitch's database is not there: {why}"))
+}
+
+fn uninitialised() -> Failure {
+    failure("Open vSwitch's database is empty: Open vSwitch has never been started on it".to_owned())
+}
+
+pub(super) fn failure(message: String) -> Failure {
+    Failure { kind: ErrorKind::PluginFailure, subject: None, message }
+}
