@@ -22,7 +22,7 @@ fn capabilities() -> Capabilities {
         volatile_until_commit: true,
         profiles: false,
         persists: false,
-        dormant: BTreeSet::new(),
+        dormant: std::collections::BTreeMap::new(),
     }
 }
 

@@ -24,7 +24,7 @@ fn kernel() -> Capabilities {
         volatile_until_commit: true,
         profiles: false,
         persists: false,
-        dormant: BTreeSet::new(),
+        dormant: std::collections::BTreeMap::new(),
     }
 }
 

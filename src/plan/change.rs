@@ -20,7 +20,7 @@ pub struct Options {
 }
 
 /// What a backend can do on this host, for planning and for `status`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Capabilities {
     pub backend: &'static str,
     /// Types that it can create or configure here.
@@ -35,8 +35,8 @@ pub struct Capabilities {
     pub profiles: bool,
     /// Whether what is committed comes back at boot without us.
     pub persists: bool,
-    /// Names of interfaces that are not there, but of which it keeps something: `absent` removes that.
-    pub dormant: BTreeSet<String>,
+    /// Interfaces that are not there, by name, as it keeps them: `absent` removes that.
+    pub dormant: BTreeMap<String, Interface>,
 }
 
 /// The ordered difference between current and desired.

@@ -10,7 +10,7 @@ use super::order::{Circle, Depths};
 use super::relations::{base, ports, retain_ports, same_kind};
 use super::report::Report;
 use super::{Action, FieldChange, InterfaceChange, Key, Member, Merged, Reason, Unmentioned};
-use crate::state::{Interface, InterfaceType, MacVlanMode};
+use crate::state::{Interface, InterfaceState, InterfaceType, MacVlanMode};
 
 /// Everything that differs, by key.
 pub fn interface_changes(merged: &Merged, unmentioned: Unmentioned, profiles: bool) -> Vec<InterfaceChange> {
@@ -25,12 +25,24 @@ pub fn interface_changes(merged: &Merged, unmentioned: Unmentioned, profiles: bo
     changes.into_values().collect()
 }
 
+/// Whether a virtual interface that shall be down is not there already, and kept as it is asked for.
+pub fn is_kept(merged: &Merged, change: &InterfaceChange, dormant: &BTreeMap<String, Interface>) -> bool {
+    let asked =
+        merged.members.get(&Key::new(&change.name, &change.kind)).and_then(|member| member.desired.as_ref());
+    let (Some(asked), Some(kept)) = (asked, dormant.get(&change.name)) else { return false };
+    let is_down = asked.state() == InterfaceState::Down;
+    let kept = Interface { state: asked.state, ..kept.clone() };
+    change.action == Action::Add
+        && is_down
+        && differences(Some(&kept), Some(asked), Unmentioned::Kept, true).is_empty()
+}
+
 /// What is not there and shall be absent, but of which the backend keeps something: a profile brings
 /// it back.
-pub fn forgotten(merged: &Merged, dormant: &BTreeSet<String>) -> Vec<InterfaceChange> {
+pub fn forgotten(merged: &Merged, dormant: &BTreeMap<String, Interface>) -> Vec<InterfaceChange> {
     let members = merged.members.iter().filter(|(key, member)| {
         let is_absent = member.desired.as_ref().is_some_and(Interface::is_absent);
-        is_absent && member.current.is_none() && !member.ignored && dormant.contains(&key.name)
+        is_absent && member.current.is_none() && !member.ignored && dormant.contains_key(&key.name)
     });
     members
         .map(|(key, member)| InterfaceChange {

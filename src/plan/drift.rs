@@ -236,7 +236,7 @@ mod tests {
             volatile_until_commit: true,
             profiles: false,
             persists: false,
-            dormant: std::collections::BTreeSet::new(),
+            dormant: std::collections::BTreeMap::new(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::changes::{forgotten, in_order, interface_changes};
+use super::changes::{forgotten, in_order, interface_changes, is_kept};
 use super::expected::expected;
 use super::lineage::{complete_veths, is_gone, remove_orphans};
 use super::merge::merge;
@@ -32,6 +32,7 @@ pub fn plan(
     let merged = merge_interfaces(desired, current, capabilities, options, &mut report);
     validate::interfaces(&merged, capabilities, &mut report);
     let mut changes = interface_changes(&merged, Unmentioned::Kept, capabilities.profiles);
+    changes.retain(|change| !is_kept(&merged, change, &capabilities.dormant));
     changes.extend(forgotten(&merged, &capabilities.dormant));
     let changes = in_order(&merged, changes, &mut report);
     let (others, global_expected) = global::merge(desired, current, &merged, &mut report);

@@ -271,7 +271,7 @@ interfaces:
             volatile_until_commit: true,
             profiles: false,
             persists: false,
-            dormant: BTreeSet::new(),
+            dormant: std::collections::BTreeMap::new(),
         };
         let plan = plan(&state(DESIRED), &before, &capabilities, &Options::default()).expect("a plan");
         let mut touched = Touched::default();

@@ -19,7 +19,7 @@ pub fn capabilities() -> Capabilities {
         volatile_until_commit: true,
         profiles: false,
         persists: false,
-        dormant: std::collections::BTreeSet::new(),
+        dormant: std::collections::BTreeMap::new(),
     }
 }
 

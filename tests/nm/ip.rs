@@ -81,7 +81,7 @@ impl World {
             volatile_until_commit: false,
             profiles: true,
             persists: true,
-            dormant: std::collections::BTreeSet::new(),
+            dormant: std::collections::BTreeMap::new(),
         };
         let planned = plan::plan(&desired, &current, &capabilities, &Options::default());
         planned.unwrap_or_else(|problems| panic!("{document}\n{problems:?}"))

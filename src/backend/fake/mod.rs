@@ -270,7 +270,7 @@ impl Backend for FakeBackend {
             volatile_until_commit: self.is_volatile,
             profiles: false,
             persists: self.persists,
-            dormant: std::collections::BTreeSet::new(),
+            dormant: std::collections::BTreeMap::new(),
         }
     }
 

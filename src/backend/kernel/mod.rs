@@ -173,7 +173,7 @@ impl Backend for KernelBackend {
             volatile_until_commit: true,
             profiles: false,
             persists: false,
-            dormant: BTreeSet::new(),
+            dormant: std::collections::BTreeMap::new(),
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::work::{Layer, Which};
 use crate::nm::image::{Active, Image, Stored};
-use crate::nm::{Profile, Value};
+use crate::nm::{Profile, Value, settings};
 use crate::state::{Interface, InterfaceType, Mac, State};
 
 /// `Stored::flags`
@@ -109,15 +109,20 @@ impl<'a> Profiles<'a> {
         self.of(which).iter().filter(goes).copied().collect()
     }
 
-    /// Names of interfaces that are not there, and have profiles that would bring them back.
-    pub fn dormant(&self, now: &State) -> BTreeSet<String> {
+    /// Interfaces that are not there, and have profiles that would bring them back, as the one says that
+    /// NetworkManager would take.
+    pub fn dormant(&self, now: &State) -> BTreeMap<String, Interface> {
         let there: BTreeSet<Which> = now.interfaces().iter().map(Which::of).collect();
-        let stored = self.by_interface.iter().filter(|(which, candidates)| {
-            which.layer != Layer::OvsPort
-                && candidates.iter().any(Candidate::is_ours)
-                && !there.contains(which)
+        let not_there = self
+            .by_interface
+            .iter()
+            .filter(|(which, _)| which.layer != Layer::OvsPort && !there.contains(which));
+        let kept = not_there.filter_map(|(which, _)| {
+            let candidate = self.current(which, &InterfaceType::Unknown)?;
+            let said = settings::read(&candidate.stored.profile);
+            Some((which.name.clone(), Interface { name: which.name.clone(), ..said }))
         });
-        stored.map(|(which, _)| which.name.clone()).collect()
+        kept.collect()
     }
 
     /// The interfaces that have a profile, with all their profiles.

@@ -458,7 +458,16 @@ fn meaning(step: &Step, part: Part, error: &Error, device: Option<&Device>, is_r
 
 fn refusal(step: &Step, error: &Error, device: Option<&Device>) -> Failure {
     let mut text = format!("NetworkManager cannot {step}: {error}");
-    if let Some(reason) = device.and_then(|device| reasons::of_device(device.reason)) {
+    // Why the device was last in a state says nothing about what is done to a profile.
+    let is_of_device = !matches!(
+        step,
+        Step::Add { .. }
+            | Step::Update { .. }
+            | Step::Delete { .. }
+            | Step::Back(Back::Put { .. } | Back::Remove { .. })
+    );
+    let reason = device.filter(|_| is_of_device).and_then(|device| reasons::of_device(device.reason));
+    if let Some(reason) = reason {
         text += &format!(" (its device: {reason})");
     }
     failure(step, error.kind(), text)

@@ -39,7 +39,7 @@ mod snapshot;
 mod touch;
 mod work;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +66,7 @@ use crate::nm::Client;
 use crate::nm::image::Image;
 use crate::ovsdb::Database;
 use crate::plan::{self, Plan};
-use crate::state::{InterfaceType, Problem, State};
+use crate::state::{Interface, InterfaceType, Problem, State};
 
 /// Rounds of a restore. Each starts from what is there then.
 const RESTORE_ROUNDS: u32 = 4;
@@ -124,11 +124,11 @@ impl NmBackend {
     }
 
     /// Interfaces that only profiles know.
-    fn dormant(&self) -> BTreeSet<String> {
+    fn dormant(&self) -> BTreeMap<String, Interface> {
         match (self.client.image(), self.observe()) {
             (Some(image), Ok(seen)) => Profiles::new(&image, &seen.state).dormant(&seen.state),
             // Nothing can be planned without either.
-            _ => BTreeSet::new(),
+            _ => BTreeMap::new(),
         }
     }
 

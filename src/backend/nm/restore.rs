@@ -364,7 +364,7 @@ mod tests {
             volatile_until_commit: true,
             profiles: true,
             persists: true,
-            dormant: BTreeSet::new(),
+            dormant: std::collections::BTreeMap::new(),
         };
         let plan = plan(&state(document), before, &capabilities, &Options::default()).expect("a plan");
         let mut touched = Touched::default();

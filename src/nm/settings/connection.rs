@@ -54,10 +54,14 @@ pub(super) fn kind_of(profile: &Profile) -> InterfaceType {
     known.map_or_else(|| InterfaceType::Other(word.to_owned()), |(kind, _)| kind.clone())
 }
 
-/// The setting that a new profile of this interface is based on.
+/// The setting that a new profile of this interface is based on. A veth whose other end nobody knows,
+/// because it is in another network namespace, can only be had as what any Ethernet link is.
 fn base_of(interface: &Interface) -> Option<&'static str> {
     match interface.kind() {
-        InterfaceType::Ethernet if interface.veth.is_some() => Some("veth"),
+        InterfaceType::Ethernet | InterfaceType::Veth => {
+            let has_peer = interface.veth.as_ref().is_some_and(|veth| !veth.peer.is_empty());
+            base_setting(if has_peer { &InterfaceType::Veth } else { &InterfaceType::Ethernet })
+        }
         kind => base_setting(kind),
     }
 }

@@ -670,3 +670,17 @@ fn an_old_networkmanager_gets_nothing_that_it_does_not_know() {
         Some("{lacp_rate: slow, mode: 802.3ad}")
     );
 }
+
+#[test]
+fn a_veth_without_known_peer_is_an_ethernet_link() {
+    for (kind, peer, base) in [
+        ("veth", "", "802-3-ethernet"),
+        ("ethernet", "", "802-3-ethernet"),
+        ("veth", ", veth: {peer: veth2}", "veth"),
+        ("ethernet", ", veth: {peer: veth2}", "veth"),
+    ] {
+        let text = format!("interfaces: [{{name: veth1, type: {kind}, state: up{peer}}}]");
+        let (_, profile) = new_profile(&text);
+        assert_eq!((profile.kind(), profile.has("veth")), (Some(base), base == "veth"), "{text}");
+    }
+}

@@ -1,13 +1,14 @@
 //! One interface: its device, and the profile that it runs with or would.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::lldp;
 use super::profiles::Profiles;
 use crate::nm::Profile;
 use crate::nm::image::{Device, Image, Stored};
 use crate::nm::settings;
-use crate::state::{Identifier, Interface, InterfaceState, InterfaceType, Ip};
+use crate::state::{Address, Identifier, Interface, InterfaceState, InterfaceType, Ip};
 
 /// NMDeviceType of devices that are in no kernel, or not by that type.
 const TUN: u32 = 16;
@@ -132,6 +133,9 @@ impl<'a> Layers<'a> {
         }
         lay_ip(&mut interface.ipv4, said.ipv4, false);
         lay_ip(&mut interface.ipv6, said.ipv6, true);
+        if is_bare_port(interface, profile) {
+            [&mut interface.ipv4, &mut interface.ipv6].into_iter().for_each(drop_link_local);
+        }
         if let (Some(own), Some(said)) = (&mut interface.bond, said.bond) {
             // The kernel knows nothing of it (S61).
             let balance_slb = said.options.and_then(|options| options.balance_slb);
@@ -206,6 +210,24 @@ fn state(device: &Device) -> InterfaceState {
         UNMANAGED => InterfaceState::Ignore,
         UNAVAILABLE | DISCONNECTED => InterfaceState::Down,
         _ => InterfaceState::Up,
+    }
+}
+
+/// Whether NetworkManager configures no IP on it: a port of a switch (semantics A7).
+fn is_bare_port(interface: &Interface, profile: &Profile) -> bool {
+    let has_controller = interface.controller.as_deref().is_some_and(|name| !name.is_empty());
+    let is_switched =
+        matches!(profile.text("connection", "slave-type"), Some("bond" | "bridge" | "ovs-port"));
+    has_controller && is_switched && *interface.kind() != InterfaceType::OvsInterface
+}
+
+/// A port has no use for IP: what NetworkManager leaves to the kernel there is no more than the
+/// address that every link gives itself. Others are shown, since somebody has added them.
+fn drop_link_local(ip: &mut Option<Box<Ip>>) {
+    let Some(ip) = ip else { return };
+    let is_own = |address: &Address| matches!(address.ip, IpAddr::V6(own) if own.is_unicast_link_local());
+    if ip.address.iter().flatten().all(is_own) {
+        **ip = Ip::new(false);
     }
 }
 

@@ -535,6 +535,24 @@ fn s47_what_runs() {
 }
 
 #[test]
+fn a_port_holds_no_ip_but_what_somebody_has_added() {
+    let port = [("connection", "master", Value::from("br0")), ("connection", "slave-type", "bridge".into())];
+    let mut own = profile("802-3-ethernet", "veth1", &port);
+    (own.0.remove("ipv4"), own.0.remove("ipv6"));
+    let mut builder = Builder::default();
+    builder.run(20, &own, 0);
+    let ipv6_of = |addresses: Json| {
+        let mut veth = interface("veth1", "veth");
+        veth["controller"] = "br0".into();
+        veth["ipv6"]["address"] = addresses;
+        shown(&overlay(&kernel(&[veth]), &builder.0), "veth1")["ipv6"]["enabled"].clone()
+    };
+    let link_local = json!({"ip": "fe80::5eff:fe10:1", "prefix-length": 64});
+    assert_eq!(ipv6_of(json!([link_local])), false);
+    assert_eq!(ipv6_of(json!([link_local, {"ip": "2001:db8::1", "prefix-length": 64}])), true);
+}
+
+#[test]
 fn a_thousand_interfaces_take_no_time() {
     let mut builder = Builder::default();
     let mut interfaces = Vec::new();

@@ -44,7 +44,7 @@ fn reasons(current: &Json, client: (&str, Option<&str>), document: Json) -> Vec<
         volatile_until_commit: true,
         profiles: false,
         persists: false,
-        dormant: BTreeSet::new(),
+        dormant: std::collections::BTreeMap::new(),
     };
     let plan = plan(&desired, &current, &capabilities, &Options::default());
     let plan = plan.unwrap_or_else(|problems| panic!("{problems:?}"));

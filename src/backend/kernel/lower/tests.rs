@@ -20,7 +20,7 @@ fn planned(now: &State, wanted: &State) -> Plan {
         volatile_until_commit: false,
         profiles: false,
         persists: false,
-        dormant: BTreeSet::new(),
+        dormant: std::collections::BTreeMap::new(),
     };
     plan(wanted, now, &capabilities, &Options::default()).expect("the wish can be planned")
 }

@@ -509,6 +509,8 @@ fn what_only_a_profile_knows_is_forgotten() {
         assert_eq!(of_one(&host, entry), ["delete the profile of d0"]);
     }
     assert_eq!(of_one(&host, "name: d1, state: absent"), [""; 0]);
+    assert_eq!(of_one(&host, "name: d0, type: dummy, state: down"), [""; 0], "it is kept as it is");
+    assert_eq!(of_one(&host, "name: d0, type: dummy, state: down, mtu: 1400"), ["change the profile of d0"]);
 }
 
 #[test]
