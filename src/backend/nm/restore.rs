@@ -427,7 +427,7 @@ interfaces:
                 "put the profile of eth1 back",
                 "put the profile of v1 back",
                 "remove the new profile of br0",
-                "apply again what eth1 ran with",
+                "activate eth1",
                 "activate v1",
                 "... br0 is disconnected",
                 "... eth1 is ready",
