@@ -51,7 +51,8 @@ impl World {
         let (mut kernel, mut manager) = (self.mirror.revisions(), self.client.revisions());
         let matched = async {
             loop {
-                (kernel.borrow_and_update(), manager.borrow_and_update());
+                kernel.borrow_and_update();
+                manager.borrow_and_update();
                 let (state, _) = self.now().await;
                 let report = verify::verify(plan, &state);
                 if matches!(report.outcome(u64::MAX), Outcome::Verified(_)) {

@@ -172,7 +172,7 @@ pub(super) struct Net {
 }
 
 impl Net {
-    pub(super) fn new(client: &Client, known: Known) -> Option<Arc<dyn SafetyNet>> {
+    pub(super) fn under(client: &Client, known: Known) -> Option<Arc<dyn SafetyNet>> {
         let is_there = client.image().is_some_and(|image| known.is_in(&image));
         is_there.then(|| Arc::new(Self { client: client.clone(), known }) as Arc<dyn SafetyNet>)
     }

@@ -314,7 +314,7 @@ impl Backend for NmBackend {
 
     fn safety_net(&self, snapshot: &Snapshot) -> Option<Arc<dyn SafetyNet>> {
         let known = Private::from_json(&snapshot.private).ok()?.checkpoint?;
-        Net::new(&self.client, known)
+        Net::under(&self.client, known)
     }
 
     fn execute<'a>(&'a self, plan: Arc<Plan>, progress: Progress<'a>) -> Doing<'a, ()> {

@@ -126,7 +126,7 @@ pub(super) fn show(state: &mut State, files: &Files) {
     }
     for interface in state.interfaces.iter_mut().flatten().filter(|one| !one.kind().is_userspace()) {
         if let Some(dispatch) = of_links.remove(interface.name.as_str()) {
-            interface.dispatch = Some(dispatch.into());
+            interface.dispatch = Some(dispatch);
         }
     }
 }
