@@ -180,6 +180,10 @@ impl<'a> Run<'a> {
         while !is_enough(self) {
             revisions.borrow_and_update();
             self.repeat()?;
+            if self.pending.is_empty() && self.again.is_empty() {
+                // What was repeated needed nothing any more.
+                break;
+            }
             let until = self.again.iter().filter_map(|(sent, _)| sent.until).min();
             let event = async {
                 tokio::select! {
