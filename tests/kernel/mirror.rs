@@ -46,11 +46,14 @@ async fn assert_current(mirror: &Mirror, files: &Files, after: &str) -> Image {
 
 #[test]
 fn every_change_is_followed() {
-    const STEPS: [&str; 33] = [
+    const STEPS: [&str; 35] = [
         "link add v0 type veth peer name v1",
         "link set v0 up\nlink set v1 up",
         "address add 192.0.2.1/24 dev v0\naddress add 192.0.2.2/24 dev v0\naddress add 198.51.100.1/32 dev v0",
         "address add 2001:db8::1/64 dev v0 nodad\naddress add 2001:db8::2/64 dev v0 nodad",
+        // Routes go with the last address, without a word, and another comes at once.
+        "address add 198.18.7.1/24 dev v1\nroute add 198.19.0.0/16 via 198.18.7.9",
+        "address del 198.18.7.1/24 dev v1\naddress add 198.18.8.1/24 dev v1\naddress del 198.18.8.1/24 dev v1",
         "route add 203.0.113.0/24 via 192.0.2.9 metric 7 mtu lock 1400 initcwnd 20",
         "route append 203.0.113.0/24 via 192.0.2.10 metric 7",
         "route replace 203.0.113.0/24 via 192.0.2.11 metric 7",

@@ -3,6 +3,7 @@
 
 mod backend;
 mod bus;
+mod engine;
 mod harness;
 mod ip;
 mod settings;

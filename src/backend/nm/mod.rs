@@ -206,7 +206,7 @@ impl NmBackend {
             let facts = Facts::of_links(&mirror.image());
             let back = snapshot.way_back(now);
             work.database = database::way_back(&back, now);
-            let back = remainder::goal(back, now, &held);
+            let back = remainder::goal(back, now, &was, &held);
             let goal = was.kernel.goal(back, &facts, now);
             let mut ops = kernel::lower(&plan::restore(&goal, now), now);
             let reach = snapshot.touched.reach(&snapshot.state, now);

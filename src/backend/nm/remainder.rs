@@ -1,12 +1,14 @@
 //! What a rollback leaves to the kernel: interfaces that NetworkManager does not hold, and what it
 //! has no place for. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::snapshot::{Private, actives};
 use super::work::Layer;
 use crate::nm::image::Image;
-use crate::state::{Interface, InterfaceType, Route, Routes, Shared, State};
+use crate::nm::{Profile, Setting, Value};
+use crate::plan::is_static;
+use crate::state::{Address, Interface, InterfaceType, Route, Routes, Shared, State};
 
 /// Links whose hardware address is neither that of a device nor that of another link.
 const DRAWS_ADDRESS: [InterfaceType; 7] = [
@@ -27,30 +29,24 @@ pub(super) fn held(was: &Private, image: &Image) -> BTreeSet<String> {
 }
 
 /// The state that the kernel alone is to be brought to: `back`, but as it is `now` in what
-/// NetworkManager holds.
-pub(super) fn goal(back: State, now: &State, held: &BTreeSet<String>) -> State {
+/// NetworkManager holds. There, only what is too much is taken away, and what no profile had is
+/// given back: the rest NetworkManager may still be about to set.
+pub(super) fn goal(back: State, now: &State, was: &Private, held: &BTreeSet<String>) -> State {
     let mut goal = back;
+    let foreign = Foreign::of(was);
     let is_held = |interface: &Interface| {
         let of_ovs = *interface.kind() == InterfaceType::OvsInterface;
         held.contains(&interface.name) || interface.kind().is_userspace() || of_ovs
     };
-    let was = goal.interfaces.take().unwrap_or_default();
-    let mut interfaces: Vec<Interface> = was.iter().filter(|was| !is_held(was)).cloned().collect();
+    let then = goal.interfaces.take().unwrap_or_default();
+    let mut interfaces: Vec<Interface> = then.iter().filter(|then| !is_held(then)).cloned().collect();
     for interface in now.interfaces().iter().filter(|interface| is_held(interface)) {
-        let mut interface = interface.clone();
-        if let Some(was) = was.iter().find(|was| was.name == interface.name && was.kind() == interface.kind())
-        {
-            interface.alt_names.clone_from(&was.alt_names);
-            // A link that is made again draws another one.
-            if DRAWS_ADDRESS.contains(interface.kind()) {
-                interface.mac_address = was.mac_address.or(interface.mac_address);
-            }
-        }
-        interfaces.push(interface);
+        let then = then.iter().find(|then| then.name == interface.name && then.kind() == interface.kind());
+        interfaces.push(then.map_or_else(|| interface.clone(), |then| link(interface, then, &foreign)));
     }
     goal.interfaces = Some(interfaces);
     if !goal.shares_routes_with(now) {
-        goal.routes = Some(Routes { running: None, config: Some(routes(&goal, now, held)) });
+        goal.routes = Some(Routes { running: None, config: Some(routes(&goal, now, held, &foreign)) });
     }
     goal.dns_resolver.clone_from(&now.dns_resolver);
     if let (Some(goal), Some(now)) = (&mut goal.hostname, &now.hostname) {
@@ -61,8 +57,83 @@ pub(super) fn goal(back: State, now: &State, held: &BTreeSet<String>) -> State {
     goal
 }
 
-fn routes(back: &State, now: &State, held: &BTreeSet<String>) -> Shared<Route> {
-    let is_held = |route: &&Route| route.next_hop_interface.as_ref().is_some_and(|name| held.contains(name));
-    let back = back.config_routes().iter().filter(|route| !is_held(route));
-    back.chain(now.config_routes().iter().filter(is_held)).cloned().collect()
+/// An interface that NetworkManager holds.
+fn link(now: &Interface, then: &Interface, foreign: &Foreign<'_>) -> Interface {
+    let mut goal = now.clone();
+    goal.alt_names.clone_from(&then.alt_names);
+    // What a profile sets, it does not set back when it says nothing of it any more.
+    goal.mtu = then.mtu.or(goal.mtu);
+    goal.accept_all_mac_addresses = then.accept_all_mac_addresses;
+    goal.ethtool.clone_from(&then.ethtool);
+    // A link that is made again draws another one.
+    if DRAWS_ADDRESS.contains(goal.kind()) {
+        goal.mac_address = then.mac_address.or(goal.mac_address);
+    }
+    for (goal, then) in [(&mut goal.ipv4, &then.ipv4), (&mut goal.ipv6, &then.ipv6)] {
+        let (Some(goal), Some(then)) = (goal.as_deref_mut(), then.as_deref()) else { continue };
+        let Some(addresses) = goal.address.as_mut().filter(|_| then.is_enabled()) else { continue };
+        let same = |a: &Address, b: &Address| (a.ip, a.prefix_length) == (b.ip, b.prefix_length);
+        addresses.retain(|now| !is_static(now) || then.addresses().iter().any(|then| same(now, then)));
+        let lost =
+            then.addresses().iter().filter(|then| is_static(then) && foreign.has_address(&now.name, then));
+        let lost: Vec<Address> =
+            lost.filter(|then| !addresses.iter().any(|now| same(now, then))).cloned().collect();
+        addresses.extend(lost);
+    }
+    goal
+}
+
+fn routes(back: &State, now: &State, held: &BTreeSet<String>, foreign: &Foreign<'_>) -> Shared<Route> {
+    let is_held = |route: &Route| route.next_hop_interface.as_ref().is_some_and(|name| held.contains(name));
+    let is_there = |state: &State, route: &Route| state.config_routes().contains(route);
+    let back_routes = back.config_routes().iter();
+    let back_routes =
+        back_routes.filter(|route| !is_held(route) || is_there(now, route) || foreign.has_route(route));
+    back_routes.cloned().collect()
+}
+
+/// Addresses and routes of before that no profile had: others have set them.
+struct Foreign<'a> {
+    applied: BTreeMap<&'a str, Vec<&'a Profile>>,
+}
+
+impl<'a> Foreign<'a> {
+    fn of(was: &'a Private) -> Self {
+        let mut applied: BTreeMap<&str, Vec<&Profile>> = BTreeMap::new();
+        for active in &was.actives {
+            let stored = was.profiles.get(&active.uuid).map(|was| &was.profile);
+            let of = applied.entry(active.which.name.as_str()).or_default();
+            of.extend(active.applied.as_ref().into_iter().chain(stored));
+        }
+        Self { applied }
+    }
+
+    fn entries(&self, name: &str, list: &str) -> impl Iterator<Item = &'a Setting> {
+        let profiles = self.applied.get(name).cloned().unwrap_or_default();
+        let families =
+            profiles.into_iter().flat_map(|profile| [profile.0.get("ipv4"), profile.0.get("ipv6")]);
+        let list = list.to_owned();
+        families.flatten().filter_map(move |ip| ip.get(&list)?.as_dicts()).flatten()
+    }
+
+    fn has_address(&self, name: &str, address: &Address) -> bool {
+        let ip = address.ip.to_string();
+        let is_it = |entry: &Setting| entry.get("address").and_then(Value::as_text) == Some(&ip);
+        !self.entries(name, "address-data").any(is_it)
+    }
+
+    fn has_route(&self, route: &Route) -> bool {
+        let Some(name) = route.next_hop_interface.as_deref() else { return true };
+        let destination = route.destination.as_ref().map(ToString::to_string).unwrap_or_default();
+        let is_it = |entry: &Setting| {
+            let prefix = entry.get("prefix").and_then(Value::as_number).unwrap_or_default();
+            let to = entry.get("dest").and_then(Value::as_text).unwrap_or_default();
+            format!("{to}/{prefix}") == destination
+        };
+        let has_gateway = destination.ends_with("/0")
+            && self.applied.get(name).into_iter().flatten().any(|profile| {
+                ["ipv4", "ipv6"].iter().any(|family| profile.get(family, "gateway").is_some())
+            });
+        !has_gateway && !self.entries(name, "route-data").any(is_it)
+    }
 }

@@ -52,6 +52,8 @@ pub(super) struct Doubts {
     pub devices: BTreeSet<u32>,
     /// Links whose IPv4 routes the kernel dropped without a word.
     gone: BTreeSet<u32>,
+    /// Links that lost their last IPv4 address, and with it their IPv4 routes, perhaps to get others.
+    bare: BTreeSet<u32>,
     /// Addresses whose removal may have dropped IPv4 routes with that source.
     gone_sources: BTreeSet<IpAddr>,
 }
@@ -275,6 +277,9 @@ impl Image {
             doubts.gone_sources.insert(gone.ip);
         }
         let changed = before != list.len();
+        if gone.ip.is_ipv4() && !list.iter().any(|address| address.ip.is_ipv4()) {
+            doubts.bare.insert(gone.link);
+        }
         if list.is_empty() {
             addresses.remove(&gone.link);
         }
@@ -282,14 +287,19 @@ impl Image {
     }
 
     /// Settles what can be settled without asking, once all notifications are followed: IPv4
-    /// routes that went with their link or source address, which the kernel does not announce
-    /// (net/ipv4/fib_frontend.c, `fib_flush`).
+    /// routes that went with their link, its last address or their source address, which the kernel
+    /// does not announce (net/ipv4/fib_frontend.c, `fib_flush`).
     pub(super) fn settle(&mut self, doubts: &mut Doubts) -> bool {
         let changed = self.drop_gone(doubts);
         if !doubts.gone_sources.is_empty() {
             let sources = std::mem::take(&mut doubts.gone_sources);
             let lost = |route: &&Route| route.source.is_some_and(|ip| sources.contains(&ip));
             doubts.routes4 |= self.routes4.iter().any(|route| lost(&route));
+        }
+        if !doubts.bare.is_empty() {
+            let bare = std::mem::take(&mut doubts.bare);
+            let through = |route: &Route| route.hops.as_slice().iter().any(|hop| bare.contains(&hop.link));
+            doubts.routes4 |= self.routes4.iter().any(through);
         }
         changed
     }

@@ -1,0 +1,179 @@
+//! The NetworkManager backend under the engine: documents in, profiles and links out, and back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use nmstated::backend::Backend;
+use nmstated::engine::{ApplyOptions, Handle, Reply, Request, Setup, start};
+use nmstated::state::Document;
+use nmstated::wire::{Owner, Stage, TransactionInfo};
+
+use crate::backend::{Host, pretty, site};
+use crate::harness::{Harness, ip, soon, with_manager};
+
+/// The engine on a host.
+struct Engine(Handle);
+
+impl Engine {
+    async fn on(host: &Host) -> Self {
+        let backend: Arc<dyn Backend> = host.backend.clone();
+        let state_dir = host.harness.folder.path().join("state");
+        let setup = Setup::on_host(backend, "test", &state_dir).expect("the engine is set up");
+        Self(soon(start(setup)).await.0)
+    }
+
+    async fn call(&self, request: Request) -> TransactionInfo {
+        let owner = Owner { uid: 0, pid: None, via: "test".into() };
+        match soon(self.0.call(owner, request)).await {
+            Ok(Reply::Transaction(info)) => info,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Submits a document, and waits until it has ended or awaits commit.
+    async fn submit(&self, document: &str, commit: bool) -> TransactionInfo {
+        let document = Document::from_text(document).expect("YAML");
+        let options = ApplyOptions { commit, ..ApplyOptions::default() };
+        let info = self.call(Request::Submit { document, options }).await;
+        self.reaches(&info, |stage| stage.is_end() || stage == Stage::AwaitingCommit).await
+    }
+
+    async fn reaches(&self, info: &TransactionInfo, is_there: impl Fn(Stage) -> bool) -> TransactionInfo {
+        let mut follow = self.0.follow(info.id).expect("it is known");
+        soon(async {
+            loop {
+                let Some(info) = follow.next().await else { panic!("the engine has ended") };
+                if is_there(info.stage) {
+                    return info;
+                }
+            }
+        })
+        .await
+    }
+
+    async fn apply(&self, host: &Host, document: &str) {
+        let info = self.submit(document, true).await;
+        assert_eq!(info.stage, Stage::Committed, "{info:#?}\n{}", host.harness.log());
+        let again = self.submit(document, true).await;
+        assert_eq!(again.stage, Stage::Unchanged, "{again:#?}");
+    }
+
+    async fn rollback(&self, host: &Host) {
+        let info = self.call(Request::Rollback { id: None }).await;
+        assert_eq!(info.stage, Stage::RolledBack, "{info:#?}\n{}", host.harness.log());
+        assert_eq!(info.unrestored, Vec::<String>::new(), "{}", host.harness.log());
+    }
+}
+
+const DOCUMENT: &str = "
+interfaces:
+- name: eth1
+  type: ethernet
+  state: up
+  mtu: 1400
+  ipv4: {enabled: true, address: [{ip: 192.0.2.33, prefix-length: 24}]}
+- name: br7
+  type: linux-bridge
+  state: up
+  bridge: {options: {stp: {enabled: false}}, port: [{name: eth2}]}
+  ipv4: {enabled: true, address: [{ip: 203.0.113.1, prefix-length: 24}]}
+- {name: eth2, type: ethernet, state: up}
+- {name: br0, type: linux-bridge, state: absent}
+routes:
+  config:
+  - {destination: 198.18.0.0/15, next-hop-interface: eth1, next-hop-address: 192.0.2.254}
+";
+
+/// The site, and a second pair of cables with nothing on it.
+fn larger_site(harness: &Harness) {
+    site(harness);
+    ip(&["link", "add", "eth2", "type", "veth", "peer", "name", "peer2"]);
+    ip(&["link", "set", "peer2", "up"]);
+}
+
+#[test]
+fn a_document_is_applied_found_unchanged_and_kept() {
+    with_manager(|harness| async {
+        larger_site(&harness);
+        let host = Host::on(harness).await;
+        let engine = Engine::on(&host).await;
+        engine.apply(&host, DOCUMENT).await;
+        let files = host.files();
+        assert!(files.keys().all(|path| path.starts_with("/etc/")), "{files:#?}");
+        assert!(!files.keys().any(|path| path.contains("br0")), "{files:#?}");
+        let one = &files["/etc/NetworkManager/system-connections/one.nmconnection"];
+        assert!(one.contains("192.0.2.33/24") && one.contains("198.18.0.0/15"), "{one}");
+        assert_eq!(host.client.image().expect("it runs").checkpoints.len(), 0, "it was let go");
+    });
+}
+
+#[test]
+fn a_rollback_leaves_everything_as_it_was() {
+    with_manager(|harness| async {
+        larger_site(&harness);
+        let host = Host::on(harness).await;
+        let engine = Engine::on(&host).await;
+        let (before, files) = (host.shown().await, host.files());
+        let info = engine.submit(DOCUMENT, false).await;
+        assert_eq!(info.stage, Stage::AwaitingCommit, "{info:#?}\n{}", host.harness.log());
+        let on_disk = |files: &BTreeMap<String, String>| {
+            let mut files = files.clone();
+            files.retain(|path, _| path.starts_with("/etc/"));
+            files
+        };
+        assert_eq!(on_disk(&files), on_disk(&host.files()), "nothing of it is on disk");
+        engine.rollback(&host).await;
+        pretty(&before, &host.shown().await);
+        pretty(&format!("{files:#?}"), &format!("{:#?}", host.files()));
+    });
+}
+
+#[test]
+fn networkmanager_killed_in_the_window_or_midway_ends_as_it_was() {
+    with_manager(|harness| async {
+        larger_site(&harness);
+        let mut host = Host::on(harness).await;
+        let engine = Engine::on(&host).await;
+        let files = host.files();
+        let info = engine.submit(DOCUMENT, false).await;
+        assert_eq!(info.stage, Stage::AwaitingCommit, "{info:#?}\n{}", host.harness.log());
+        host.harness.kill();
+        host.harness.begin().await;
+        let info = engine.reaches(&info, Stage::is_end).await;
+        assert_eq!(info.stage, Stage::RolledBack, "{info:#?}\n{}", host.harness.log());
+        assert_eq!(info.unrestored, Vec::<String>::new(), "{}", host.harness.log());
+        pretty(&format!("{files:#?}"), &format!("{:#?}", host.files()));
+
+        let document = Document::from_text(DOCUMENT).expect("YAML");
+        let request = Request::Submit { document, options: ApplyOptions::default() };
+        let info = engine.call(request).await;
+        let info = engine.reaches(&info, |stage| stage == Stage::Applying || stage.is_end()).await;
+        host.harness.kill();
+        host.harness.begin().await;
+        let info = engine.reaches(&info, Stage::is_end).await;
+        assert_eq!(info.stage, Stage::RolledBack, "{info:#?}\n{}", host.harness.log());
+        assert_eq!(info.unrestored, Vec::<String>::new(), "{}", host.harness.log());
+        pretty(&format!("{files:#?}"), &format!("{:#?}", host.files()));
+    });
+}
+
+#[test]
+fn what_nmcli_does_meanwhile_elsewhere_stays() {
+    with_manager(|harness| async {
+        larger_site(&harness);
+        let host = Host::on(harness).await;
+        let engine = Engine::on(&host).await;
+        let info = engine.submit("interfaces: [{name: eth1, type: ethernet, mtu: 1400}]", false).await;
+        assert_eq!(info.stage, Stage::AwaitingCommit, "{info:#?}\n{}", host.harness.log());
+        host.harness.nmcli(&["connection", "modify", "br0", "ipv4.addresses", "198.51.100.7/24"]);
+        host.harness.nmcli(&["connection", "up", "br0"]);
+        engine.rollback(&host).await;
+        let now = host.now().await;
+        assert_eq!(now.interface("eth1").and_then(|eth1| eth1.mtu), Some(1500));
+        let addresses = now.interface("br0").and_then(|br0| br0.ipv4.clone()).expect("IPv4").address;
+        assert_eq!(addresses.expect("addresses")[0].ip.to_string(), "198.51.100.7");
+        assert!(
+            host.files()["/etc/NetworkManager/system-connections/br0.nmconnection"].contains("198.51.100.7")
+        );
+    });
+}
