@@ -39,7 +39,7 @@ mod snapshot;
 mod touch;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,6 +91,9 @@ struct WayBack {
     work: Work,
     /// Operations for what NetworkManager does not hold.
     ops: Vec<Op>,
+    /// Names of interfaces that the transaction reaches. Once its new profiles are gone, nothing else
+    /// tells whose they were.
+    reach: BTreeSet<String>,
 }
 
 impl WayBack {
@@ -195,8 +198,15 @@ impl NmBackend {
         self.image().map(drop)
     }
 
-    /// The way back from here. One look at the network serves the whole round.
-    async fn way_back(&self, snapshot: &Arc<Snapshot>, was: &Arc<Private>) -> Result<WayBack, Failure> {
+    /// The way back from here. One look at the network serves the whole round. `reached`: what former
+    /// rounds have found to be reached.
+    async fn way_back(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        was: &Arc<Private>,
+        reached: &BTreeSet<String>,
+    ) -> Result<WayBack, Failure> {
+        let mut reach = reached.clone();
         let (snapshot, was) = (snapshot.clone(), was.clone());
         let mirror = self.kernel.mirror().clone();
         self.once_settled(move |now, image| {
@@ -209,9 +219,9 @@ impl NmBackend {
             let back = remainder::goal(back, now, &was, &held);
             let goal = was.kernel.goal(back, &facts, now);
             let mut ops = kernel::lower(&plan::restore(&goal, now), now);
-            let reach = snapshot.touched.reach(&snapshot.state, now);
+            reach.extend(touch.reach);
             ops.extend(was.kernel.differences(&facts, |link| reach.contains(link) && !held.contains(link)));
-            Ok(WayBack { work, ops })
+            Ok(WayBack { work, ops, reach })
         })
         .await
     }
@@ -223,16 +233,19 @@ impl NmBackend {
         progress: Progress<'_>,
     ) -> Result<(), Failure> {
         let mut done = Ok(());
+        let mut reached = BTreeSet::new();
         for _ in 0..RESTORE_ROUNDS {
             self.comes().await?;
-            let way = self.way_back(snapshot, was).await?;
+            let way = self.way_back(snapshot, was, &reached).await?;
             if done.is_ok() && way.is_there() {
                 return Ok(());
             }
+            reached.clone_from(&way.reach);
             done = execute(&way.work, &self.client, &self.kernel, progress).await.map_err(Stop::failure);
             // As much as possible, whatever failed before. What NetworkManager does not hold, it may have
             // let go of just now.
-            let left = if way.work.steps.is_empty() { way } else { self.way_back(snapshot, was).await? };
+            let left =
+                if way.work.steps.is_empty() { way } else { self.way_back(snapshot, was, &reached).await? };
             done = done.and(self.kernel.run(&left.ops, progress).await);
             let todo = left.work.database.iter();
             done = done.and(database::carry_out(todo, &self.database, |bridge| self.owner(bridge)).await);

@@ -95,6 +95,8 @@ pub(super) fn way(old: &Profile, new: &Profile, version: &Version) -> Way {
         match setting {
             "bond" if property == "options" => bond(old, new),
             "802-3-ethernet" | "bridge-port" | "sriov" if is_new => Way::Activate,
+            // An activation that is reapplied stays as ready as it was: nobody could wait for the lease.
+            "ipv4" | "ipv6" if is_waited_for(setting, property, new) => Way::Activate,
             _ => one(kind, setting, property, version),
         }
     });
@@ -133,6 +135,13 @@ fn one(kind: &str, setting: &str, property: &str, version: &Version) -> Way {
         ("vrf" | "hsr" | "ip-tunnel" | "ipvlan" | "veth" | "vpn", _) => Way::Restart,
         _ => Way::Activate,
     }
+}
+
+/// Whether that is where the addresses come from that an activation has to have.
+fn is_waited_for(family: &str, property: &str, new: &Profile) -> bool {
+    matches!(property, "method" | "may-fail")
+        && new.get(family, "may-fail").and_then(Value::as_bool) == Some(false)
+        && new.text(family, "method").is_some_and(|method| matches!(method, "auto" | "dhcp"))
 }
 
 fn bond(old: &Profile, new: &Profile) -> Way {
