@@ -586,3 +586,13 @@ interfaces:
         (Some("bond7"), Some("ovs-port"))
     );
 }
+
+#[test]
+fn a_lease_that_is_waited_for_needs_an_activation() {
+    let host = Host::new(TWO_NICS);
+    let dhcp = "name: eth2, type: ethernet, ipv4: {enabled: true, dhcp: true}";
+    let change = "change the profile of eth2";
+    assert_eq!(of_one(&host, dhcp)[..2], [change, "reapply the profile of eth2"]);
+    let waiting = format!("{dhcp}, wait-ip: ipv4");
+    assert_eq!(of_one(&host, &waiting)[..2], [change, "activate eth2"]);
+}
