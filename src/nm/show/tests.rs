@@ -538,7 +538,8 @@ fn s47_what_runs() {
 fn a_port_holds_no_ip_but_what_somebody_has_added() {
     let port = [("connection", "master", Value::from("br0")), ("connection", "slave-type", "bridge".into())];
     let mut own = profile("802-3-ethernet", "veth1", &port);
-    (own.0.remove("ipv4"), own.0.remove("ipv6"));
+    own.0.remove("ipv4");
+    own.0.remove("ipv6");
     let mut builder = Builder::default();
     builder.run(20, &own, 0);
     let ipv6_of = |addresses: Json| {
