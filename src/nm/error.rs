@@ -118,7 +118,9 @@ impl Error {
 
     /// The object that was asked is not there any more: normal between a list and a reading.
     pub fn is_gone(&self) -> bool {
+        // The latter where it went while NetworkManager asked whether the caller may.
         self.is_of_bus(&["UnknownMethod", "UnknownObject", "UnknownInterface"])
+            || self.message.ends_with("connection was deleted")
     }
 
     /// Nobody answers: it is not running, was restarted or hangs, or the bus is gone.

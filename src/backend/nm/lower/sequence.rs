@@ -138,6 +138,12 @@ fn remove(lowering: &Lowering<'_>, work: &mut Work) {
         work.steps.extend(profiles.iter().map(|candidate| delete(&which, candidate)));
         remove_device(lowering, target, !profiles.is_empty(), work);
     }
+    // A port goes because its bridge has lost it, and because its interface goes.
+    let mut gone = BTreeSet::new();
+    work.steps.retain(|step| match step {
+        Step::Delete { uuid, .. } => gone.insert(uuid.clone()),
+        _ => true,
+    });
 }
 
 fn remove_device(lowering: &Lowering<'_>, target: &Target<'_>, had_profile: bool, work: &mut Work) {
