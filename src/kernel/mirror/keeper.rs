@@ -118,6 +118,13 @@ fn bridges_request() -> Request {
         .with(|w| w.put(libc::IFLA_EXT_MASK, &libc::RTEXT_FILTER_BRVLAN_COMPRESSED))
 }
 
+/// Asks for the loopback, or finds that there is none.
+fn loopback_request() -> Request {
+    let mut header = [0; 16];
+    header[4..8].copy_from_slice(&1_u32.to_ne_bytes());
+    Request::new(libc::RTM_GETLINK, 0, &header)
+}
+
 fn routes_request(family: libc::c_int) -> Request {
     let mut header = [0; 12];
     header[0] = family as u8;
@@ -301,6 +308,16 @@ impl Keeper {
         Ok(routes.map_err(loading("routes"))?.into_iter().collect())
     }
 
+    /// Waits for the end of the change that the kernel is telling of. That an address goes it tells before
+    /// it drops the routes that go with it, and lists routes meanwhile; but a question about one link waits
+    /// for the lock under which all that is done (net/ipv4/devinet.c, `__inet_del_ifa`;
+    /// net/core/rtnetlink.c, `rtnl_getlink`).
+    async fn wait_for_kernel(&mut self) -> Result<(), MirrorError> {
+        // The answer does not matter.
+        let answers = self.connection.batch(&[loopback_request()]).await;
+        answers.map(drop).map_err(loading("routes"))
+    }
+
     /// Reads everything but device settings into a new image and swaps it in.
     async fn load(&mut self) -> Result<(), MirrorError> {
         let mut image = Image::default();
@@ -376,6 +393,7 @@ impl Keeper {
         let mut doubts = std::mem::take(&mut self.doubts);
         self.change(|image| image.settle(&mut doubts));
         if doubts.routes4 {
+            self.wait_for_kernel().await?;
             let routes = self.dump_routes(libc::AF_INET).await?;
             self.change(|image| image.put_routes(false, routes));
         }
