@@ -1,0 +1,30 @@
+# A closed port: a change with the right password opens it; with a wrong one it fails in words, and the former
+# network is back. Secrets are shown to nobody.
+source ./peers
+trap 'peers_gone; printf "interfaces: [{name: eth7, state: absent}]\n" | nmctl apply - || true' EXIT
+peer eth7
+serve_802.1x eth7
+login() { # password
+  printf 'interfaces:\n- name: eth7\n  type: ethernet\n  state: up\n  802.1x: {identity: lab, eap-methods: [%s], password: %s}\n  ipv4: {enabled: true, address: [{ip: 192.0.2.7, prefix-length: 24}]}\n' "$2" "$1"
+}
+echo 'interfaces: [{name: eth7, type: ethernet, state: up, ipv4: {enabled: true, address: [{ip: 192.0.2.9, prefix-length: 24}]}}]' | nmctl apply -
+nmctl show eth7 >before
+began=$(date +%s%3N)
+if login wrong md5 | nmctl apply - >said 2>&1; then exit 1; fi
+figure "a wrong password is told after $(($(date +%s%3N) - began)) ms: $(grep -m 1 error: said)"
+cat said
+! grep -F wrong said
+within 10 eval 'nmctl show eth7 | diff before -'
+
+began=$(date +%s%3N)
+login right md5 | nmctl apply -
+figure "logged in after $(($(date +%s%3N) - began)) ms"
+authenticated eth7
+login right md5 | nmctl plan --exit-code -
+nmctl show eth7 | grep -F 'password: <_password_hid_by_nmstate>'
+nmctl show --show-secrets eth7 | grep -F 'password: right'
+# What was shown means "as it is".
+nmctl show eth7 | nmctl plan --exit-code -
+journalctl --sync
+! journalctl -b -u nmstated --no-pager | grep -E 'right|wrong'
+! grep -rlE 'right|wrong' /var/lib/nmstated/history

@@ -1,0 +1,29 @@
+# Settings of Open vSwitch and mappings of OVN: others' keys stay, a rollback leads back, and without the database
+# nothing that needs it is planned.
+trap 'systemctl start openvswitch-switch; nmctl rollback || true; ovs-vsctl --if-exists del-br ovs5' EXIT
+lacks_bridge() { ! ovs-vsctl br-exists ovs5; }
+id() { ovs-vsctl --if-exists get open_vswitch . "external_ids:$1"; }
+ovs-vsctl set open_vswitch . external_ids:lab-foreign=kept external_ids:lab-old=was
+ovs-vsctl add-br ovs5
+cat >settings.yml <<'DOCUMENT'
+ovs-db: {external_ids: {lab-own: 1, lab-old: null}}
+ovn: {bridge-mappings: [{localnet: lab, bridge: ovs5}]}
+DOCUMENT
+nmctl apply --no-commit settings.yml
+[ "$(id lab-own)$(id lab-old)$(id lab-foreign)" = '"1"kept' ]
+[ "$(id ovn-bridge-mappings)" = '"lab:ovs5"' ]
+nmctl plan --exit-code settings.yml
+ovs-vsctl set open_vswitch . external_ids:lab-foreign=later
+nmctl rollback
+[ "$(id lab-own)$(id lab-old)$(id lab-foreign)$(id ovn-bridge-mappings)" = 'waslater' ]
+ovs-vsctl remove open_vswitch . external_ids lab-foreign remove open_vswitch . external_ids lab-old
+
+# A bridge of somebody else's goes, with its ports.
+ovs-vsctl add-port ovs5 in5 -- set interface in5 type=internal
+echo 'interfaces: [{name: ovs5, type: ovs-bridge, state: absent}]' | nmctl apply -
+lacks_bridge
+
+systemctl stop openvswitch-switch ovsdb-server
+gone() { refused "Open vSwitch's database is not there" nmctl plan settings.yml; }
+within 10 gone
+nmctl show >shown
