@@ -10,6 +10,7 @@ pub mod client;
 pub mod daemon;
 pub mod engine;
 pub mod kernel;
+pub mod netplan;
 pub mod nm;
 pub mod ovsdb;
 pub mod plan;

@@ -36,6 +36,7 @@ pub use schema::json_schema;
 pub use secret::{SECRET_KEYS, is_secret_key};
 pub use sections::*;
 pub use shared::Shared;
+pub(crate) use text::parse;
 pub use text::{DEPTH_MAX, NODES_MAX, SCALAR_BYTES_MAX, SCALARS_BYTES_MAX, TEXT_BYTES_MAX};
 pub(crate) use uninterpreted::HEADER_KEYS;
 pub use uninterpreted::Uninterpreted;
