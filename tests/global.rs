@@ -23,6 +23,7 @@ fn capabilities() -> Capabilities {
         profiles: false,
         persists: false,
         dormant: std::collections::BTreeMap::new(),
+        unkept: std::collections::BTreeSet::new(),
     }
 }
 

@@ -25,6 +25,7 @@ fn kernel() -> Capabilities {
         profiles: false,
         persists: false,
         dormant: std::collections::BTreeMap::new(),
+        unkept: std::collections::BTreeSet::new(),
     }
 }
 

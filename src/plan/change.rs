@@ -37,6 +37,9 @@ pub struct Capabilities {
     pub persists: bool,
     /// Interfaces that are not there, by name, as it keeps them: `absent` removes that.
     pub dormant: BTreeMap<String, Interface>,
+    /// Interfaces that are there, and of which it keeps nothing: they are as others made them, and not there
+    /// after a reboot. Whoever asks for one that is as wanted gets it kept (semantics P86).
+    pub unkept: BTreeSet<String>,
 }
 
 /// The ordered difference between current and desired.
@@ -87,6 +90,8 @@ pub enum Action {
 pub enum Reason {
     /// The document asks for it.
     Desired,
+    /// It is as the document asks, but nothing would bring it back after a reboot.
+    Unkept,
     /// It becomes a port of that controller.
     PortOf(String),
     /// It stops being a port of that controller.
@@ -107,6 +112,13 @@ pub enum Reason {
     Restored,
     /// It was not there before the transaction that is rolled back.
     NotThereBefore,
+}
+
+impl Reason {
+    /// Whether the document itself speaks of it.
+    pub fn is_asked(&self) -> bool {
+        matches!(self, Self::Desired | Self::Unkept)
+    }
 }
 
 /// A key whose value changes.
@@ -130,6 +142,9 @@ pub struct InterfaceChange {
     /// Something changes that cannot change in place: it is removed and made again.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub rebuild: bool,
+    /// The document alone says how it is kept: nothing of what is kept now stays (semantics P2).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub afresh: bool,
     /// The whole interface as it is; None when it is added.
     #[serde(skip)]
     pub before: Option<Interface>,

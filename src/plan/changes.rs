@@ -9,7 +9,7 @@ use super::diff::differences;
 use super::order::{Circle, Depths};
 use super::relations::{base, ports, retain_ports, same_kind};
 use super::report::Report;
-use super::{Action, FieldChange, InterfaceChange, Key, Member, Merged, Reason, Unmentioned};
+use super::{Action, Capabilities, FieldChange, InterfaceChange, Key, Member, Merged, Reason, Unmentioned};
 use crate::state::{Interface, InterfaceState, InterfaceType, MacVlanMode};
 
 /// Everything that differs, by key.
@@ -51,11 +51,45 @@ pub fn forgotten(merged: &Merged, dormant: &BTreeMap<String, Interface>) -> Vec<
             action: Action::Remove,
             reason: Reason::Desired,
             rebuild: false,
+            afresh: false,
             before: None,
             after: None,
             fields: Vec::new(),
         })
         .collect()
+}
+
+/// What is there as the document wants it, without `changes`, and of which the backend keeps nothing.
+pub fn unkept(
+    merged: &Merged,
+    changes: &[InterfaceChange],
+    capabilities: &Capabilities,
+) -> Vec<InterfaceChange> {
+    let mut kept = Vec::new();
+    for (key, member) in &merged.members {
+        let is_up = |side: &Option<Interface>| side.as_ref().is_some_and(Interface::is_up);
+        let is_changed = || changes.iter().any(|change| change.name == key.name);
+        if member.position.is_some()
+            && !member.ignored
+            && is_up(&member.desired)
+            && is_up(&member.current)
+            && capabilities.unkept.contains(&key.name)
+            && !is_changed()
+        {
+            kept.push(InterfaceChange {
+                name: key.name.clone(),
+                kind: member.kind().clone(),
+                action: Action::Modify,
+                reason: Reason::Unkept,
+                rebuild: false,
+                afresh: false,
+                before: member.current.clone(),
+                after: member.target.clone(),
+                fields: Vec::new(),
+            });
+        }
+    }
+    kept
 }
 
 fn change(
@@ -89,6 +123,7 @@ fn change(
         action,
         reason: reason.clone(),
         rebuild,
+        afresh: false,
         before: before.clone(),
         after: after.clone(),
         fields,
@@ -203,6 +238,7 @@ fn entry<'c, 'a>(
         action: Action::Modify,
         reason,
         rebuild: false,
+        afresh: false,
         before: member.current.clone(),
         after: member.target.clone(),
         fields: Vec::new(),

@@ -237,6 +237,7 @@ mod tests {
             profiles: false,
             persists: false,
             dormant: std::collections::BTreeMap::new(),
+            unkept: std::collections::BTreeSet::new(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::changes::{forgotten, in_order, interface_changes, is_kept};
+use super::changes::{forgotten, in_order, interface_changes, is_kept, unkept};
 use super::expected::expected;
 use super::lineage::{complete_veths, is_gone, remove_orphans};
 use super::merge::merge;
@@ -11,7 +11,9 @@ use super::relations::{is_removable, ports, retain_ports};
 use super::report::Report;
 use super::resolve::{Asked, resolve};
 use super::sequence::in_sequence;
-use super::{Capabilities, Key, Member, Merged, NameMatch, Names, Options, Plan, Reason, Unmentioned};
+use super::{
+    Capabilities, InterfaceChange, Key, Member, Merged, NameMatch, Names, Options, Plan, Reason, Unmentioned,
+};
 use super::{global, lineage, ports as membership, validate};
 use crate::state::{
     Address, Bond, Bridge, Identifier, Interface, InterfaceState, InterfaceType, Ip, OvsSettings, Problem,
@@ -34,6 +36,18 @@ pub fn plan(
     let mut changes = interface_changes(&merged, Unmentioned::Kept, capabilities.profiles);
     changes.retain(|change| !is_kept(&merged, change, &capabilities.dormant));
     changes.extend(forgotten(&merged, &capabilities.dormant));
+    if !options.memory_only {
+        changes.extend(unkept(&merged, &changes, capabilities));
+    }
+    if options.override_interfaces {
+        let is_mentioned = |change: &InterfaceChange| {
+            merged
+                .members
+                .get(&Key::new(&change.name, &change.kind))
+                .is_some_and(|one| one.position.is_some())
+        };
+        changes.iter_mut().filter(|change| is_mentioned(change)).for_each(|change| change.afresh = true);
+    }
     let changes = in_order(&merged, changes, &mut report);
     let (others, global_expected) = global::merge(desired, current, &merged, &mut report);
     if !report.problems.is_empty() {

@@ -164,6 +164,7 @@ pub fn name(name: &str) -> String {
 pub fn reason(reason: &Reason) -> Option<String> {
     match reason {
         Reason::Desired => None,
+        Reason::Unkept => Some("nothing else would bring it back after a reboot".into()),
         Reason::PortOf(name) => Some(format!("becomes a port of {}", Name(name))),
         Reason::DetachedFrom(name) => Some(format!("leaves {}", Name(name))),
         Reason::ControllerOf(name) => Some(format!("its port {} comes or goes", Name(name))),
@@ -472,13 +473,14 @@ mod tests {
         fields: Vec<FieldChange>,
     ) -> Change {
         let (name, before, after): (_, Option<Interface>, _) = (name.to_owned(), None, None);
-        let rebuild = false;
+        let (rebuild, afresh) = (false, false);
         Change::Interface(Box::new(InterfaceChange {
             name,
             kind,
             action,
             reason,
             rebuild,
+            afresh,
             before,
             after,
             fields,

@@ -272,6 +272,7 @@ interfaces:
             profiles: false,
             persists: false,
             dormant: std::collections::BTreeMap::new(),
+            unkept: std::collections::BTreeSet::new(),
         };
         let plan = plan(&state(DESIRED), &before, &capabilities, &Options::default()).expect("a plan");
         let mut touched = Touched::default();

@@ -24,6 +24,7 @@ fn plan(expected: State) -> Plan {
             action: Action::Modify,
             reason: Reason::Desired,
             rebuild: false,
+            afresh: false,
             before: None,
             after: None,
             fields: Vec::new(),

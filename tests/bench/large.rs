@@ -20,6 +20,7 @@ pub fn capabilities() -> Capabilities {
         profiles: false,
         persists: false,
         dormant: std::collections::BTreeMap::new(),
+        unkept: std::collections::BTreeSet::new(),
     }
 }
 

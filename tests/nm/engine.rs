@@ -177,3 +177,107 @@ fn what_nmcli_does_meanwhile_elsewhere_stays() {
         );
     });
 }
+
+#[test]
+fn what_is_activated_again_runs_with_what_was_written() {
+    with_manager(|harness| async {
+        let host = Host::on(harness).await;
+        let engine = Engine::on(&host).await;
+        // A MAC address takes a new activation, also on the way back.
+        let document = |mac: u8| {
+            let each = |n: u8| {
+                format!(
+                    "- {{name: br{n}, type: linux-bridge, state: up, mac-address: 02:00:5E:10:{mac:02X}:{n:02X}}}\n"
+                )
+            };
+            format!("interfaces:\n{}", (0..4).map(each).collect::<String>())
+        };
+        for mac in 0..4 {
+            engine.apply(&host, &document(mac)).await;
+        }
+        let info = engine.submit(&document(9), false).await;
+        assert_eq!(info.stage, Stage::AwaitingCommit, "{info:#?}\n{}", host.harness.log());
+        engine.rollback(&host).await;
+        let now = host.now().await;
+        assert_eq!(
+            now.interface("br2").and_then(|br2| br2.mac_address).map(|mac| mac.to_string()).as_deref(),
+            Some("02:00:5E:10:03:02")
+        );
+    });
+}
+
+#[test]
+fn what_others_made_is_kept_once_it_is_asked_for() {
+    with_manager(|harness| async {
+        ip(&["link", "add", "eth1", "type", "veth", "peer", "name", "peer1"]);
+        ip(&["link", "set", "peer1", "up"]);
+        ip(&["address", "add", "192.0.2.1/24", "dev", "eth1"]);
+        ip(&["link", "set", "eth1", "up"]);
+        ip(&["route", "add", "198.18.0.0/15", "via", "192.0.2.254"]);
+        let host = Host::on(harness).await;
+        let engine = Engine::on(&host).await;
+        let document = "interfaces: [{name: eth1, type: ethernet, state: up}]";
+        let (before, files) = (host.shown().await, host.files());
+        let info = engine.submit(document, false).await;
+        assert_eq!(info.stage, Stage::AwaitingCommit, "{info:#?}\n{}", host.harness.log());
+        engine.rollback(&host).await;
+        pretty(&before, &host.shown().await);
+        pretty(&format!("{files:#?}"), &format!("{:#?}", host.files()));
+        engine.apply(&host, document).await;
+        let files = host.files();
+        let kept = &files["/etc/NetworkManager/system-connections/eth1.nmconnection"];
+        assert!(kept.contains("192.0.2.1/24") && kept.contains("198.18.0.0/15"), "{kept}");
+    });
+}
+
+#[test]
+fn what_overrides_an_interface_leaves_nothing_of_its_profile() {
+    with_manager(|harness| async {
+        site(&harness);
+        harness.nmcli(&[
+            "connection",
+            "modify",
+            "one",
+            "connection.zone",
+            "trusted",
+            "connection.lldp",
+            "enable",
+        ]);
+        harness.nmcli(&[
+            "connection",
+            "modify",
+            "one",
+            "+ipv4.routing-rules",
+            "priority 5 from 192.0.2.1 table 7",
+        ]);
+        harness.nmcli(&["connection", "up", "one"]);
+        let host = Host::on(harness).await;
+        let engine = Engine::on(&host).await;
+        let one = || host.files()["/etc/NetworkManager/system-connections/one.nmconnection"].clone();
+        let document = |mtu: u32| {
+            format!(
+                "
+interfaces:
+- name: eth1
+  type: ethernet
+  state: up
+  mtu: {mtu}
+  ipv4: {{enabled: true, address: [{{ip: 192.0.2.1, prefix-length: 24}}]}}
+"
+            )
+        };
+        engine.apply(&host, &document(1400)).await;
+        assert!(one().contains("zone=trusted"), "{}", one());
+        let document = Document::from_text(&document(1300)).expect("YAML");
+        let mut options = ApplyOptions { commit: true, ..ApplyOptions::default() };
+        options.plan.override_interfaces = true;
+        let info = engine.call(Request::Submit { document, options }).await;
+        let info = engine.reaches(&info, Stage::is_end).await;
+        assert_eq!(info.stage, Stage::Committed, "{info:#?}\n{}", host.harness.log());
+        let files = host.files();
+        let all = files.values().map(String::as_str).collect::<String>();
+        assert!(!all.contains("zone=trusted") && all.contains("mtu=1300"), "{files:#?}");
+        assert!(all.contains("priority 5 from 192.0.2.1"), "rules have a section of their own: {files:#?}");
+        assert!(!all.contains("mtu=1400"), "{files:#?}");
+    });
+}

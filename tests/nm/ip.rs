@@ -83,6 +83,7 @@ impl World {
             profiles: true,
             persists: true,
             dormant: std::collections::BTreeMap::new(),
+            unkept: std::collections::BTreeSet::new(),
         };
         let planned = plan::plan(&desired, &current, &capabilities, &Options::default());
         planned.unwrap_or_else(|problems| panic!("{document}\n{problems:?}"))

@@ -271,6 +271,7 @@ impl Backend for FakeBackend {
             profiles: false,
             persists: self.persists,
             dormant: std::collections::BTreeMap::new(),
+            unkept: std::collections::BTreeSet::new(),
         }
     }
 

@@ -174,6 +174,7 @@ impl Backend for KernelBackend {
             profiles: false,
             persists: false,
             dormant: std::collections::BTreeMap::new(),
+            unkept: std::collections::BTreeSet::new(),
         }
     }
 

@@ -173,6 +173,7 @@ mod tests {
             profiles: false,
             persists: false,
             dormant: std::collections::BTreeMap::new(),
+            unkept: std::collections::BTreeSet::new(),
         };
         let now = state(
             "interfaces: [{name: tap0, type: ovs-interface, state: up}, {name: eth1, type: ethernet, state: up}]",

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::work::{Layer, Which};
 use crate::nm::image::{Active, Image, Stored};
 use crate::nm::{Profile, Value, settings};
-use crate::state::{Interface, InterfaceType, Mac, State};
+use crate::state::{Interface, InterfaceState, InterfaceType, Mac, State};
 
 /// `Stored::flags`
 const GENERATED: u32 = 0x2;
@@ -82,11 +82,9 @@ impl<'a> Profiles<'a> {
         fitting.copied().max_by(|a, b| a.rank().cmp(&b.rank()))
     }
 
-    /// Which profile is changed, or what a new one begins as. With `afresh`, nothing of what is
-    /// stored is kept.
-    pub fn choose(&self, which: &Which, kind: &InterfaceType, afresh: bool) -> Chosen<'a> {
+    /// Which profile is changed, or what a new one begins as.
+    pub fn choose(&self, which: &Which, kind: &InterfaceType) -> Chosen<'a> {
         match self.current(which, kind) {
-            Some(_) if afresh => Chosen::New,
             Some(candidate) if candidate.is_shared() => Chosen::CopyOf(candidate),
             Some(candidate) => Chosen::Change(candidate),
             None => Chosen::New,
@@ -123,6 +121,28 @@ impl<'a> Profiles<'a> {
             Some((which.name.clone(), Interface { name: which.name.clone(), ..said }))
         });
         kept.collect()
+    }
+
+    /// Interfaces that are up by what others made, or by what NetworkManager made for itself: no profile
+    /// brings them back as they are.
+    pub fn unkept(&self, now: &State, image: &Image) -> BTreeSet<String> {
+        let may_be_kept = |interface: &&Interface| {
+            let kind = interface.kind();
+            let bare = Interface::new(&interface.name, kind.clone(), InterfaceState::Up);
+            interface.is_up()
+                && *kind != InterfaceType::Loopback
+                && settings::refusals(&bare, &image.version).is_empty()
+        };
+        let mut active: BTreeSet<&str> = BTreeSet::new();
+        active.extend(image.devices.values().filter(|one| one.active.is_some()).map(|one| one.name.as_str()));
+        let candidates = now.interfaces().iter().filter(may_be_kept);
+        let unkept = candidates.filter(|interface| {
+            let which = Which::of(interface);
+            which.layer == Layer::Kernel
+                && active.contains(interface.name.as_str())
+                && self.current(&which, interface.kind()).is_none()
+        });
+        unkept.map(|interface| interface.name.clone()).collect()
     }
 
     /// The interfaces that have a profile, with all their profiles.
@@ -302,7 +322,7 @@ mod tests {
 
     fn chosen(image: &Image, name: &str, kind: &InterfaceType) -> String {
         let profiles = Profiles::new(image, &state(NOW));
-        match profiles.choose(&Which::kernel(name), kind, false) {
+        match profiles.choose(&Which::kernel(name), kind) {
             Chosen::Change(candidate) => candidate.uuid().to_owned(),
             Chosen::CopyOf(candidate) => format!("copy of {}", candidate.uuid()),
             Chosen::New => "new".into(),

@@ -1,7 +1,7 @@
 //! Carries out work: requests go out in their order without waiting for answers, which are
 //! collected as they come; then what they lead to is waited for, all of it together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -72,6 +72,7 @@ pub(super) async fn execute(
         progress: Counter { progress, n: 0, of: u32::try_from(of).unwrap_or(u32::MAX) },
         pending: FuturesUnordered::new(),
         added: BTreeMap::new(),
+        changing: BTreeSet::new(),
         again: Vec::new(),
     };
     run.send_all().await?;
@@ -140,6 +141,10 @@ struct Run<'a> {
     pending: FuturesUnordered<Pending>,
     /// Profiles that were added, by UUID; None: there is no answer yet.
     added: BTreeMap<&'a str, Option<ObjectPath>>,
+    /// Steps that change profiles and are not confirmed yet. NetworkManager copies what an activation runs
+    /// with when the request arrives, but changes a profile only after it has authorised that: an activation
+    /// right behind a change would run with what was stored before.
+    changing: BTreeSet<usize>,
     /// What is sent again once something has changed, with what it was refused with.
     again: Vec<(Sent, Failure)>,
 }
@@ -158,10 +163,15 @@ impl<'a> Run<'a> {
                 }
                 Step::Activate { uuid, .. } => {
                     // Its path is in the answer.
-                    self.answers(|run| !matches!(run.added.get(uuid.as_str()), Some(None))).await?;
+                    let is_added = |run: &Self| !matches!(run.added.get(uuid.as_str()), Some(None));
+                    // It may pull in others, by their profiles.
+                    self.answers(|run| run.changing.is_empty() && is_added(run)).await?;
                 }
                 Step::Add { profile, .. } => {
                     self.added.extend(profile.uuid().map(|uuid| (uuid, None)));
+                }
+                Step::Update { .. } | Step::Back(Back::Put { .. }) => {
+                    self.changing.insert(number);
                 }
                 _ => {}
             }
@@ -232,7 +242,7 @@ impl<'a> Run<'a> {
         let calls = match calls {
             Ok(calls) => calls,
             Err(Missing::Fine) => {
-                self.progress.tell_step(step);
+                self.done(&sent);
                 return Ok(());
             }
             Err(Missing::Yet(what)) => {
@@ -262,9 +272,7 @@ impl<'a> Run<'a> {
                 if let Step::Add { profile, .. } = step {
                     self.added.extend(profile.uuid().map(|uuid| (uuid, answer.profile().cloned())));
                 }
-                if sent.part != Part::First {
-                    self.progress.tell_step(step);
-                }
+                self.done(&sent);
                 return Ok(());
             }
             Err(error) => error,
@@ -273,9 +281,7 @@ impl<'a> Run<'a> {
         let device = step.which().and_then(|which| which.device(&image)).map(|(_, device)| &**device);
         match meaning(step, sent.part, &error, device, sent.until.is_some()) {
             Meaning::Fine => {
-                if sent.part != Part::First {
-                    self.progress.tell_step(step);
-                }
+                self.done(&sent);
                 Ok(())
             }
             Meaning::Activate => self.send(Sent { part: Part::Activation, until: None, ..sent }),
@@ -286,6 +292,13 @@ impl<'a> Run<'a> {
             }
             Meaning::Stale => Err(Stop::Stale(refusal(step, &error, device))),
             Meaning::Failed => Err(Stop::Failed(refusal(step, &error, device))),
+        }
+    }
+
+    fn done(&mut self, sent: &Sent) {
+        if sent.part != Part::First {
+            self.changing.remove(&sent.step);
+            self.progress.tell_step(&self.steps[sent.step]);
         }
     }
 }

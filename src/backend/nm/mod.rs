@@ -126,12 +126,15 @@ impl NmBackend {
         self.client.image().ok_or_else(absent)
     }
 
-    /// Interfaces that only profiles know.
-    fn dormant(&self) -> BTreeMap<String, Interface> {
+    /// Interfaces that only profiles know, and those that no profile knows.
+    fn kept(&self) -> (BTreeMap<String, Interface>, BTreeSet<String>) {
         match (self.client.image(), self.observe()) {
-            (Some(image), Ok(seen)) => Profiles::new(&image, &seen.state).dormant(&seen.state),
+            (Some(image), Ok(seen)) => {
+                let profiles = Profiles::new(&image, &seen.state);
+                (profiles.dormant(&seen.state), profiles.unkept(&seen.state, &image))
+            }
             // Nothing can be planned without either.
-            _ => BTreeMap::new(),
+            _ => Default::default(),
         }
     }
 
@@ -261,6 +264,7 @@ impl Backend for NmBackend {
         if self.client.image().is_some_and(|image| image.version.has_ovs) {
             interface_types.extend([InterfaceType::OvsBridge, InterfaceType::OvsInterface]);
         }
+        let (dormant, unkept) = self.kept();
         Capabilities {
             backend: "networkmanager",
             interface_types,
@@ -269,7 +273,8 @@ impl Backend for NmBackend {
             volatile_until_commit: false,
             profiles: true,
             persists: true,
-            dormant: self.dormant(),
+            dormant,
+            unkept,
         }
     }
 

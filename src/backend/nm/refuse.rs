@@ -67,7 +67,8 @@ fn interface(
         return;
     }
     // What is there already and only drawn in is as NetworkManager has it.
-    if !matches!(change.reason, Reason::Desired | Reason::PeerOf(_) | Reason::PortOf(_)) {
+    let is_drawn_in = !matches!(change.reason, Reason::PeerOf(_) | Reason::PortOf(_));
+    if is_drawn_in && !change.reason.is_asked() {
         return;
     }
     let mut expected = plan.expected.interfaces().iter();

@@ -364,6 +364,7 @@ mod tests {
             volatile_until_commit: true,
             profiles: true,
             persists: true,
+            unkept: Default::default(),
             dormant: std::collections::BTreeMap::new(),
         };
         let plan = plan(&state(document), before, &capabilities, &Options::default()).expect("a plan");

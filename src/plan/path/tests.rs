@@ -45,6 +45,7 @@ fn reasons(current: &Json, client: (&str, Option<&str>), document: Json) -> Vec<
         profiles: false,
         persists: false,
         dormant: std::collections::BTreeMap::new(),
+        unkept: std::collections::BTreeSet::new(),
     };
     let plan = plan(&desired, &current, &capabilities, &Options::default());
     let plan = plan.unwrap_or_else(|problems| panic!("{problems:?}"));

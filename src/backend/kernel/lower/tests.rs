@@ -21,6 +21,7 @@ fn planned(now: &State, wanted: &State) -> Plan {
         profiles: false,
         persists: false,
         dormant: std::collections::BTreeMap::new(),
+        unkept: std::collections::BTreeSet::new(),
     };
     plan(wanted, now, &capabilities, &Options::default()).expect("the wish can be planned")
 }

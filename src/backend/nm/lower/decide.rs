@@ -77,8 +77,10 @@ impl<'a> Lowering<'a> {
         new_uuid: &mut dyn FnMut() -> String,
     ) -> Option<Decision<'a>> {
         let which = target.which.clone();
-        let chosen = self.profiles.choose(&which, then.kind(), false);
+        let chosen = self.profiles.choose(&which, then.kind());
+        let is_afresh = target.change.is_some_and(|change| change.afresh);
         let (mut profile, stored) = match chosen {
+            Chosen::Change(candidate) if is_afresh => (afresh(&candidate.stored.profile), Some(candidate)),
             Chosen::Change(candidate) => (candidate.stored.profile.clone(), Some(candidate)),
             Chosen::CopyOf(candidate) => (copy(&candidate.stored.profile, &which.name, new_uuid()), None),
             Chosen::New if !target.needs_profile => return None,
@@ -88,7 +90,7 @@ impl<'a> Lowering<'a> {
                 (profile, None)
             }
         };
-        let is_new = matches!(chosen, Chosen::New);
+        let is_new = is_afresh || matches!(chosen, Chosen::New);
         let routes = match &target.routes {
             // What is there would be lost with the first activation.
             None if is_new && target.now.is_some_and(Interface::is_up) => {
@@ -259,6 +261,27 @@ impl<'a> Lowering<'a> {
             }
         }
     }
+}
+
+/// The same profile without what it says of the interface. Routing rules and name servers belong to
+/// sections of their own, which know what becomes of them.
+fn afresh(stored: &Profile) -> Profile {
+    const KEPT: [(&str, &str); 5] = [
+        ("connection", "uuid"),
+        ("ipv4", "routing-rules"),
+        ("ipv6", "routing-rules"),
+        ("connection", "permissions"),
+        ("connection", "timestamp"),
+    ];
+    const RESOLVER: [&str; 4] = ["dns-data", "dns-search", "dns-options", "dns-priority"];
+    let resolver = RESOLVER.into_iter().flat_map(|property| [("ipv4", property), ("ipv6", property)]);
+    let mut own = Profile::default();
+    for (setting, property) in KEPT.into_iter().chain(resolver) {
+        if let Some(value) = stored.get(setting, property) {
+            own.set(setting, property, value.clone());
+        }
+    }
+    own
 }
 
 /// A profile of one interface alone, which begins as one for several.

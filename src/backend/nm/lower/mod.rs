@@ -41,7 +41,6 @@ use crate::state::{
 pub(super) fn lower(plan: &Plan, now: &State, image: &Image, new_uuid: &mut dyn FnMut() -> String) -> Work {
     let mut lowering = Lowering::new(plan, now, image);
     lowering.take_changes();
-    lowering.take_over();
     lowering.draw_in_ports();
     lowering.routes();
     lowering.rules();
@@ -117,7 +116,7 @@ impl<'a> Target<'a> {
     }
 
     fn is_desired(&self) -> bool {
-        self.change.is_none_or(|change| change.reason == Reason::Desired)
+        self.change.is_none_or(|change| change.reason.is_asked())
     }
 }
 
@@ -187,30 +186,6 @@ impl<'a> Lowering<'a> {
                 needs_profile,
             };
             self.targets.insert(which, target);
-        }
-    }
-
-    /// Interfaces of the document that are as it wants them, but that nobody would bring back after
-    /// a reboot: others made them, and NetworkManager only watches (semantics P86).
-    fn take_over(&mut self) {
-        for asked in self.plan.expected.interfaces() {
-            let which = Which::of(asked);
-            let is_in_document = self.plan.origins.contains_key(&(asked.name.clone(), asked.kind().clone()));
-            let Some(now) = self.now.get(&which).copied() else { continue };
-            let is_watched = || {
-                let active = self.device(&which).and_then(|device| self.image.active_of(device));
-                active.is_some_and(|active| active.is_external())
-            };
-            let may_be_taken = asked.is_up() && is_in_document && *now.kind() != InterfaceType::Loopback;
-            if may_be_taken
-                && !self.targets.contains_key(&which)
-                && self.profiles.current(&which, now.kind()).is_none()
-                && is_watched()
-            {
-                let said = asked.clone();
-                let target = Target { said, needs_profile: true, ..Target::drawn_in(now) };
-                self.targets.insert(which, target);
-            }
         }
     }
 

@@ -36,7 +36,7 @@ impl<'a> Lowering<'a> {
         new_uuid: &mut dyn FnMut() -> String,
     ) -> Decision<'a> {
         let which = Which { name: port.port.name.clone(), layer: Layer::OvsPort };
-        let stored = match self.profiles.choose(&which, &port_kind(), false) {
+        let stored = match self.profiles.choose(&which, &port_kind()) {
             Chosen::Change(candidate) => Some(candidate),
             Chosen::CopyOf(_) | Chosen::New => None,
         };

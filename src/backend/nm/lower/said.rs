@@ -1,7 +1,7 @@
 //! What of an interface is written into a profile that exists: what was asked for, and what changes
 //! beyond that. Everything else stays as the profile has it.
 
-use crate::plan::{Action, InterfaceChange, Reason, only_changed};
+use crate::plan::{Action, InterfaceChange, only_changed};
 use crate::state::{Interface, Ip, Part};
 
 /// `asked`: what the document says of it, completed.
@@ -17,7 +17,7 @@ pub(super) fn said(change: &InterfaceChange, then: &Interface, asked: Option<&In
             *ip = whole.as_ref().and_then(|whole| changed_ip(change, key, whole)).map(Box::new);
         }
     }
-    let Some(asked) = asked.filter(|_| change.reason == Reason::Desired) else {
+    let Some(asked) = asked.filter(|_| change.reason.is_asked()) else {
         // Nothing was asked of whether it is up.
         let is_touched = change.action == Action::Add || changes(change, "state");
         changed.state = changed.state.filter(|_| is_touched);

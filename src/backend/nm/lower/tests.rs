@@ -132,6 +132,7 @@ impl Host {
             profiles: true,
             persists: true,
             dormant: Profiles::new(&self.image, &self.now).dormant(&self.now),
+            unkept: Default::default(),
         };
         let plan = plan(&state(wanted), &self.now, &capabilities, &Options::default());
         let plan = plan.expect("the wish can be planned");
