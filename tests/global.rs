@@ -22,8 +22,7 @@ fn capabilities() -> Capabilities {
         volatile_until_commit: true,
         profiles: false,
         persists: false,
-        dormant: std::collections::BTreeMap::new(),
-        unkept: std::collections::BTreeSet::new(),
+        ..Capabilities::default()
     }
 }
 

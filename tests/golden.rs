@@ -28,8 +28,7 @@ fn kernel() -> Capabilities {
         volatile_until_commit: true,
         profiles: false,
         persists: false,
-        dormant: std::collections::BTreeMap::new(),
-        unkept: std::collections::BTreeSet::new(),
+        ..Capabilities::default()
     }
 }
 

@@ -163,7 +163,8 @@ impl Handle {
 
     fn status(&self) -> StatusInfo {
         let capabilities = self.backend.capabilities();
-        let nets = ["daemon"].into_iter().chain(self.safety_net.as_ref().map(|net| net.name()));
+        let host_net = self.safety_net.as_ref().map(|net| net.name());
+        let nets = ["daemon"].into_iter().chain(host_net).chain(capabilities.own_net);
         let drift = self.board.drift();
         let drift = drift.since.map(|since| DriftStatus { count: drift.count, since });
         let seen = self.board.seen();

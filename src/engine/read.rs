@@ -56,8 +56,7 @@ impl Reader {
     pub(super) async fn plan(&self, document: Document, options: plan::Options) -> Result<Reply, Refusal> {
         self.run(&self.plans, move |backend| {
             let (plan, current, warnings) = plan_document(backend, &document, &options)?;
-            let Told { diff, client_path } = told(&plan, &current, &options);
-            Ok(Reply::Plan(PlanInfo { changes: plan::text::json(&plan), diff, warnings, client_path }))
+            Ok(planned(&plan, &current, &options, warnings))
         })
         .await
     }
@@ -72,10 +71,8 @@ impl Reader {
             let current = backend.observe().map_err(|failure| vec![problem(failure)])?.state;
             let Possible { plan, asked: _, missing } =
                 possible(backend, &committed, &current, &options).map_err(problems)?;
-            let Told { diff, client_path } = told(&plan, &current, &options);
-            let warnings =
-                missing.iter().map(Missing::warning).chain(plan.warnings.iter().cloned()).collect();
-            Ok(Reply::Plan(PlanInfo { changes: plan::text::json(&plan), diff, warnings, client_path }))
+            let warnings = missing.iter().map(Missing::warning).chain(plan.warnings.iter().cloned());
+            Ok(planned(&plan, &current, &options, warnings.collect()))
         })
         .await
     }
@@ -131,6 +128,12 @@ impl Reader {
 }
 
 /// The plan of a document, what it was made for, and all warnings.
+/// A plan as whoever asked for it is told.
+fn planned(plan: &Plan, current: &State, options: &plan::Options, warnings: Vec<String>) -> Reply {
+    let Told { diff, client_path } = told(plan, current, options);
+    Reply::Plan(PlanInfo { changes: plan::text::json(plan), diff, warnings, client_path })
+}
+
 fn plan_document(
     backend: &dyn Backend,
     document: &Document,

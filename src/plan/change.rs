@@ -20,7 +20,7 @@ pub struct Options {
 }
 
 /// What a backend can do on this host, for planning and for `status`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Capabilities {
     pub backend: &'static str,
     /// Types that it can create or configure here.
@@ -35,6 +35,8 @@ pub struct Capabilities {
     pub profiles: bool,
     /// Whether what is committed comes back at boot without us.
     pub persists: bool,
+    /// What `status` calls the net that it makes with each snapshot, if it does.
+    pub own_net: Option<&'static str>,
     /// Interfaces that are not there, by name, as it keeps them: `absent` removes that.
     pub dormant: BTreeMap<String, Interface>,
     /// Interfaces that are there, and of which it keeps nothing: they are as others made them, and not there

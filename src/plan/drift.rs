@@ -236,8 +236,7 @@ mod tests {
             volatile_until_commit: true,
             profiles: false,
             persists: false,
-            dormant: std::collections::BTreeMap::new(),
-            unkept: std::collections::BTreeSet::new(),
+            ..Capabilities::default()
         }
     }
 

@@ -271,8 +271,7 @@ interfaces:
             volatile_until_commit: true,
             profiles: false,
             persists: false,
-            dormant: std::collections::BTreeMap::new(),
-            unkept: std::collections::BTreeSet::new(),
+            ..Capabilities::default()
         };
         let plan = plan(&state(DESIRED), &before, &capabilities, &Options::default()).expect("a plan");
         let mut touched = Touched::default();

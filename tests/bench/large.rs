@@ -19,8 +19,7 @@ pub fn capabilities() -> Capabilities {
         volatile_until_commit: true,
         profiles: false,
         persists: false,
-        dormant: std::collections::BTreeMap::new(),
-        unkept: std::collections::BTreeSet::new(),
+        ..Capabilities::default()
     }
 }
 

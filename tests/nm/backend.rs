@@ -205,6 +205,40 @@ interfaces:
     });
 }
 
+/// `Device.Reapply` by somebody else: NetworkManager tells nobody.
+async fn reapply_as_somebody_else(host: &Host, device: &str, edit: impl FnOnce(&mut nmstated::nm::Profile)) {
+    let image = host.client.image().expect("it runs");
+    let (path, device) = image.devices.iter().find(|(_, one)| one.name == device).expect("it is there");
+    let mut profile = device.applied.as_ref().expect("it runs with something").0.clone();
+    edit(&mut profile);
+    let other = host.harness.client().await;
+    let call = nmstated::nm::Call::Reapply { device: path.clone(), profile, version: 0, flags: 0 };
+    crate::harness::done(&other, call).await;
+}
+
+#[test]
+fn what_somebody_else_has_reapplied_is_seen_and_comes_back() {
+    with_manager(|harness| async {
+        site(&harness);
+        let host = Host::on(harness).await;
+        let set_lldp =
+            |on: i32| move |profile: &mut nmstated::nm::Profile| profile.set("connection", "lldp", on);
+        let lldp = |host: &Host| {
+            let image = host.client.image().expect("it runs");
+            let device = image.devices.values().find(|one| one.name == "eth1").expect("it is there");
+            let applied = &device.applied.as_ref().expect("it runs with something").0;
+            applied.get("connection", "lldp").and_then(nmstated::nm::Value::as_number)
+        };
+        assert_eq!(lldp(&host), None);
+        reapply_as_somebody_else(&host, "eth1", set_lldp(1)).await;
+        let snapshot = host.snapshot("interfaces: [{name: eth1, type: ethernet, mtu: 1400}]").await;
+        assert_eq!(lldp(&host), Some(1), "the snapshot has it");
+        reapply_as_somebody_else(&host, "eth1", set_lldp(0)).await;
+        host.restore(&snapshot).await;
+        assert_eq!(lldp(&host), Some(1), "it runs with what it ran with then, not with what is stored");
+    });
+}
+
 /// Equal, or the lines that differ.
 #[track_caller]
 pub fn pretty(before: &str, after: &str) {

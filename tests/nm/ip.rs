@@ -82,8 +82,7 @@ impl World {
             volatile_until_commit: false,
             profiles: true,
             persists: true,
-            dormant: std::collections::BTreeMap::new(),
-            unkept: std::collections::BTreeSet::new(),
+            ..Capabilities::default()
         };
         let planned = plan::plan(&desired, &current, &capabilities, &Options::default());
         planned.unwrap_or_else(|problems| panic!("{document}\n{problems:?}"))

@@ -270,8 +270,8 @@ impl Backend for FakeBackend {
             volatile_until_commit: self.is_volatile,
             profiles: false,
             persists: self.persists,
-            dormant: std::collections::BTreeMap::new(),
-            unkept: std::collections::BTreeSet::new(),
+            own_net: self.checkpoints.as_ref().map(|_| net::NAME),
+            ..Capabilities::default()
         }
     }
 

@@ -12,6 +12,9 @@ use tokio::task::yield_now;
 use super::{Fault, Faults, Point};
 use crate::system::SafetyNet;
 
+/// What `status` calls them.
+pub(super) const NAME: &str = "simulated";
+
 /// All that there are, and when each comes.
 #[derive(Default)]
 pub(super) struct Checkpoints(Mutex<Kept>);
@@ -75,7 +78,7 @@ impl Net {
 
 impl SafetyNet for Net {
     fn name(&self) -> &'static str {
-        "simulated"
+        NAME
     }
 
     fn set(&self, at: Option<Duration>) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {

@@ -173,8 +173,7 @@ impl Backend for KernelBackend {
             volatile_until_commit: true,
             profiles: false,
             persists: false,
-            dormant: std::collections::BTreeMap::new(),
-            unkept: std::collections::BTreeSet::new(),
+            ..Capabilities::default()
         }
     }
 

@@ -172,8 +172,7 @@ mod tests {
             volatile_until_commit: true,
             profiles: false,
             persists: false,
-            dormant: std::collections::BTreeMap::new(),
-            unkept: std::collections::BTreeSet::new(),
+            ..Capabilities::default()
         };
         let now = state(
             "interfaces: [{name: tap0, type: ovs-interface, state: up}, {name: eth1, type: ethernet, state: up}]",

@@ -21,6 +21,8 @@ use crate::nm::{Call, Client};
 use crate::state::ErrorKind;
 use crate::system::SafetyNet;
 
+/// What `status` calls it.
+pub(super) const NAME: &str = "networkmanager-checkpoint";
 /// Life of a new one, until the engine sets it. An orphan is gone after that.
 const FIRST_S: u32 = 60;
 
@@ -180,7 +182,7 @@ impl Net {
 
 impl SafetyNet for Net {
     fn name(&self) -> &'static str {
-        "networkmanager-checkpoint"
+        NAME
     }
 
     fn set(&self, at: Option<Duration>) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {

@@ -16,6 +16,7 @@
 //! | `checkpoint` | NetworkManager's own, the second net |
 //! | `database` | what only Open vSwitch's database keeps, there and back |
 //! | `observer` | the network as a state, from all images |
+//! | `configuration` | what its configuration files decide |
 //! | `scripts` | files of NetworkManager's dispatcher |
 //! | `reapply` | what it takes to bring a device from one profile to another; pure |
 //! | `refuse` | what this NetworkManager cannot do; pure |
@@ -24,6 +25,7 @@
 mod checkpoint;
 mod choose;
 mod commit;
+mod configuration;
 mod database;
 mod execute;
 mod lower;
@@ -63,7 +65,7 @@ use super::{
     Availability, Backend, Capabilities, Doing, Failure, Observation, Progress, SafetyNet, Snapshot,
 };
 use crate::nm::Client;
-use crate::nm::image::Image;
+use crate::nm::image::{Image, ObjectPath};
 use crate::ovsdb::Database;
 use crate::plan::{self, Plan};
 use crate::state::{Interface, InterfaceType, Problem, State};
@@ -82,6 +84,7 @@ pub struct NmBackend {
     images: Images,
     observer: Arc<Observer<Images>>,
     scripts: Scripts,
+    root: PathBuf,
     revision: watch::Receiver<u64>,
     availability: watch::Receiver<Availability>,
 }
@@ -106,7 +109,8 @@ impl NmBackend {
     /// `kernel` for what NetworkManager does not know, and `database` for what only Open vSwitch does;
     /// `root` is where etc/ is. Needs a running tokio runtime.
     pub fn new(kernel: KernelBackend, client: Client, database: Database, root: impl Into<PathBuf>) -> Self {
-        let scripts = Scripts::below(&root.into());
+        let root = root.into();
+        let scripts = Scripts::below(&root);
         let images = Images {
             mirror: kernel.mirror().clone(),
             told: client.revisions(),
@@ -119,7 +123,7 @@ impl NmBackend {
         let (tell, availability) = watch::channel(available(&client));
         tokio::spawn(follow(images.clone(), revised, tell));
         let observer = Observer::new(images.clone());
-        Self { kernel, client, database, images, observer, scripts, revision, availability }
+        Self { kernel, client, database, images, observer, scripts, root, revision, availability }
     }
 
     fn image(&self) -> Result<Arc<Image>, Failure> {
@@ -139,8 +143,21 @@ impl NmBackend {
     }
 
     async fn settled(&self) -> Result<(), Failure> {
-        let (kernel, told, written) =
-            tokio::join!(self.kernel.settled(), self.client.sync(), self.database.sync());
+        self.settled_but(&[]).await
+    }
+
+    /// Also what devices run with: NetworkManager does not tell who else has reapplied something else.
+    async fn settled_afresh(&self) -> Result<(), Failure> {
+        let image = self.image()?;
+        let active = image.devices.iter().filter(|(_, device)| device.active.is_some());
+        let active: Vec<ObjectPath> = active.map(|(path, _)| path.clone()).collect();
+        self.settled_but(&active).await
+    }
+
+    /// `doubtful`: devices that may run with something else than is known.
+    async fn settled_but(&self, doubtful: &[ObjectPath]) -> Result<(), Failure> {
+        let told = self.client.refresh_applied(doubtful);
+        let (kernel, told, written) = tokio::join!(self.kernel.settled(), told, self.database.sync());
         kernel?;
         written.map_err(|error| database::failure(error.to_string()))?;
         told.map_err(|error| refused("look at NetworkManager", &error))?;
@@ -239,6 +256,7 @@ impl NmBackend {
         let mut reached = BTreeSet::new();
         for _ in 0..RESTORE_ROUNDS {
             self.comes().await?;
+            self.settled_afresh().await?;
             let way = self.way_back(snapshot, was, &reached).await?;
             if done.is_ok() && way.is_there() {
                 return Ok(());
@@ -273,6 +291,7 @@ impl Backend for NmBackend {
             volatile_until_commit: false,
             profiles: true,
             persists: true,
+            own_net: Some(checkpoint::NAME),
             dormant,
             unkept,
         }
@@ -284,6 +303,11 @@ impl Backend for NmBackend {
                 let mut problems =
                     refuse::refuse(plan, &seen.state, &image, &self.capabilities().interface_types);
                 problems.extend(database::refuse(plan, &self.database));
+                if !image.global_dns.is_empty()
+                    && let Some(file) = configuration::sets_global_dns(&self.root)
+                {
+                    problems.extend(refuse::resolver_set_by(plan, &file));
+                }
                 problems
             }
             // Whoever carries the plan out says so.
@@ -315,7 +339,7 @@ impl Backend for NmBackend {
         Box::pin(async {
             // First, so that it covers whatever changes while we look.
             let checkpoint = Fresh::create(&self.client).await?;
-            self.settled().await?;
+            self.settled_afresh().await?;
             let facts = self.kernel.facts()?;
             let client = self.client.clone();
             let look = self.observer.compute(move |seen| {

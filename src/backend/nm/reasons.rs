@@ -44,6 +44,16 @@ pub(super) fn of_device(reason: u32) -> Option<&'static str> {
     })
 }
 
+/// Why the supplicant was not let in: a device's reason, where it is one.
+pub(super) fn of_supplicant(reason: u32) -> Option<&'static str> {
+    match reason {
+        // After a refusal it asks for other secrets, and nobody has any.
+        7 => Some("the authentication failed (802.1X)"),
+        8..=11 => of_device(reason),
+        _ => None,
+    }
+}
+
 /// An activation's reason (NMActiveConnectionStateReason). Vaguer than the device's.
 pub(super) fn of_activation(reason: u32) -> Option<&'static str> {
     Some(match reason {

@@ -2,17 +2,26 @@
 
 use std::collections::BTreeSet;
 
-use super::lower::without_place;
+use super::lower::{changes, without_place};
 use super::work::Which;
 use crate::nm::image::{Image, Version};
 use crate::nm::settings::refusals;
-use crate::plan::{Action, Change, InterfaceChange, Plan, Reason};
+use crate::plan::{Action, Change, InterfaceChange, Plan, Reason, RouteChange, is_static};
 use crate::state::{ErrorKind, InterfaceType, Path, Problem, Segment, State};
 
 /// NMDeviceState
 const UNMANAGED: u32 = 10;
 /// NMDeviceStateReason, since 1.48: `unmanaged-devices` of its configuration, which nothing overrides.
 const UNMANAGED_BY_CONFIGURATION: u32 = 76;
+
+/// Global name servers that a file of NetworkManager's configuration sets, which is named, are there to stay.
+pub(super) fn resolver_set_by(plan: &Plan, file: &std::path::Path) -> Option<Problem> {
+    let changes = plan.changes.iter().any(|change| matches!(change, Change::Dns(_)));
+    let text =
+        format!("NetworkManager takes global name servers from its configuration file {}", file.display());
+    let path = Path::root().key("dns-resolver").key("config");
+    changes.then(|| Problem::invalid(path, text).with_hint("remove them there, and reload NetworkManager"))
+}
 
 /// Everything in the plan that cannot be done here. `types`: what the kernel can make.
 pub(super) fn refuse(
@@ -30,6 +39,7 @@ pub(super) fn refuse(
         }
     }
     problems.extend(without_place(plan, now, image));
+    problems.extend(routes_without_address(plan, now, &image.version));
     problems
 }
 
@@ -43,11 +53,15 @@ fn interface(
     let Some(after) = change.after.as_ref().filter(|after| !after.is_absent()) else { return };
     let origin = plan.origins.get(&(change.name.clone(), change.kind.clone()));
     let path = origin.cloned().unwrap_or_else(|| Path::root().key("interfaces"));
-    let mut refuse = |path: Path, text: String| {
+    let mut push = |kind: ErrorKind, path: Path, text: String| {
         // What is drawn in has no place of its own.
         let text = if origin.is_some() { text } else { format!("`{}`: {text}", change.name) };
-        problems.push(Problem::new(ErrorKind::NotSupportedError, path, text));
+        let problem = Problem::new(kind, path, text);
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
     };
+    let mut refuse = |path: Path, text: String| push(ErrorKind::NotSupportedError, path, text);
     if is_left_alone(change, image) {
         refuse(
             path,
@@ -74,12 +88,19 @@ fn interface(
     let mut expected = plan.expected.interfaces().iter();
     let asked = expected.find(|asked| asked.name == change.name && *asked.kind() == change.kind);
     let asked = asked.unwrap_or(after);
-    for (key, because) in refusals(asked, &image.version) {
+    for Problem { kind, path: key, message, .. } in refusals(asked, &image.version) {
+        // The kernel shows it, so whoever applies what is shown asks for it.
+        if key.to_string() == "ethtool.fec"
+            && change.action == Action::Modify
+            && !changes(change, "ethtool.fec")
+        {
+            continue;
+        }
         let place = key.segments().iter().fold(path.clone(), |place, segment| match segment {
             Segment::Key(key) => place.key(key),
             Segment::Index(index) => place.index(*index),
         });
-        refuse(place, because);
+        push(kind, place, message);
     }
 }
 
@@ -87,6 +108,42 @@ fn interface(
 fn is_left_alone(change: &InterfaceChange, image: &Image) -> bool {
     let device = Which::new(&change.name, &change.kind).device(image).map(|(_, device)| device);
     device.is_some_and(|device| device.state == UNMANAGED && device.reason == UNMANAGED_BY_CONFIGURATION)
+}
+
+/// Before 1.46 there is no IPv4 with routes alone: NetworkManager would have it switched off.
+fn routes_without_address(plan: &Plan, now: &State, version: &Version) -> Vec<Problem> {
+    if version.at_least(1, 46) {
+        return Vec::new();
+    }
+    let then = |name: &str| {
+        let changed = plan.changes.iter().find_map(|change| match change {
+            Change::Interface(change) if change.name == name => change.after.as_ref(),
+            _ => None,
+        });
+        changed.or_else(|| now.interface(name))
+    };
+    let is_bare = |name: &str| {
+        let ip = then(name).filter(|then| *then.kind() != InterfaceType::Loopback)?.ipv4.as_deref()?;
+        (ip.is_enabled() && !ip.is_auto() && !ip.addresses().iter().any(is_static)).then_some(())
+    };
+    let mut problems = Vec::new();
+    for change in &plan.changes {
+        let Change::Route(RouteChange { action: Action::Add, route, .. }) = change else { continue };
+        let (Some(destination), Some(link)) = (&route.destination, route.next_hop_interface.as_deref())
+        else {
+            continue;
+        };
+        if !destination.is_v6() && is_bare(link).is_some() {
+            let Version { major, minor, micro, .. } = version;
+            let text = format!(
+                "`{destination}` through `{link}`, which has no IPv4 address: that needs NetworkManager 1.46 or \
+                 later; this is {major}.{minor}.{micro}"
+            );
+            let path = Path::root().keys("routes.config");
+            problems.push(Problem::new(ErrorKind::NotSupportedError, path, text));
+        }
+    }
+    problems
 }
 
 fn no_ovs(version: &Version) -> String {

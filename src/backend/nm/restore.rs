@@ -364,8 +364,7 @@ mod tests {
             volatile_until_commit: true,
             profiles: true,
             persists: true,
-            unkept: Default::default(),
-            dormant: std::collections::BTreeMap::new(),
+            ..Capabilities::default()
         };
         let plan = plan(&state(document), before, &capabilities, &Options::default()).expect("a plan");
         let mut touched = Touched::default();

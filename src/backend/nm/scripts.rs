@@ -1,7 +1,7 @@
 //! Scripts that NetworkManager's dispatcher runs for an interface (NetworkManager-dispatcher(8)).
 //!
 //! One file for each, `nmstate-LINK-up.sh` or `nmstate-LINK-down.sh`. The text of the document
-//! stands between two lines of ours.
+//! stands between two lines that mark it (semantics T60).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,8 +15,9 @@ use crate::state::{Dispatch, ErrorKind, State};
 
 /// Where the dispatcher finds them, below the root.
 const FOLDER: &str = "etc/NetworkManager/dispatcher.d";
-const BEGIN: &str = "# nmstated: text of the document";
-const END: &str = "# nmstated: end";
+/// The lines that the peer writes, so that both read each other's.
+const BEGIN: &str = "## NMSTATE DISPATCH SCRIPT START";
+const END: &str = "## NMSTATE DISPATCH SCRIPT END";
 /// More is not read: a document has no text of that length.
 const BYTES_MAX: u64 = 1 << 20;
 /// Readable by all, executable by its owner; the dispatcher refuses what others may write.
@@ -178,7 +179,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder is made");
         let scripts = Scripts::below(root.path());
         assert!(scripts.read().expect("it reads").is_empty());
-        let up = "echo up\n# nmstated: end\necho on";
+        let up = "echo up\n## NMSTATE DISPATCH SCRIPT END\necho on";
         scripts
             .write(&[
                 script("br-a", Runs::AfterUp, Some(up)),
@@ -203,6 +204,13 @@ mod tests {
         let mut again = scripts.read().expect("it reads");
         assert!(again.remove("nmstate-br-c-up.sh").is_some(), "what is not touched stays");
         assert_eq!(again, files);
+    }
+
+    #[test]
+    fn the_peers_scripts_are_read() {
+        let script = "#!/usr/bin/bash\nif [ \"$1\" == \"eth1\" ]; then\n## NMSTATE DISPATCH SCRIPT START\n\
+                      echo one\necho two\n## NMSTATE DISPATCH SCRIPT END\nfi\n";
+        assert_eq!(text(script).as_deref(), Some("echo one\necho two"));
     }
 
     #[test]

@@ -114,6 +114,8 @@ struct ActiveGlimpse {
     state: u32,
     flags: u32,
     reason: u32,
+    /// Why its device began to leave it.
+    device_reason: u32,
 }
 
 impl Glimpse {
@@ -133,6 +135,7 @@ impl Glimpse {
             state: active.state,
             flags: active.flags,
             reason: active.reason,
+            device_reason: active.device_reason,
         });
         Self { device, active, is_in_kernel }
     }
@@ -151,6 +154,8 @@ enum Verdict {
 struct Waiting<'a> {
     what: &'a Await,
     patience: Duration,
+    /// Somebody has to let it in.
+    has_supplicant: bool,
     last: Glimpse,
     /// The newest activation that was seen at work.
     worked: Option<ActiveGlimpse>,
@@ -158,8 +163,14 @@ struct Waiting<'a> {
 }
 
 impl Waiting<'_> {
-    /// Takes a look. None: nothing has changed since the last one.
-    fn look(&mut self, now: Glimpse, time: Instant) -> Verdict {
+    /// Takes a look. `ended`: what became of the activation that was seen at work before.
+    fn look(&mut self, now: Glimpse, ended: Option<u32>, time: Instant) -> Verdict {
+        // NetworkManager tries again with what was refused, three times.
+        let left = now.active.as_ref().map(|active| active.device_reason);
+        let refused = [ended, left].into_iter().flatten().find_map(reasons::of_supplicant);
+        if let Some(why) = refused.filter(|_| self.has_supplicant) {
+            return Verdict::Failed(why.to_owned());
+        }
         if now != self.last {
             self.until = time + self.patience;
         }
@@ -222,9 +233,12 @@ fn why(device: Option<&DeviceGlimpse>, active: Option<&ActiveGlimpse>) -> String
     of_device.or_else(of_active).unwrap_or("NetworkManager gives no reason").to_owned()
 }
 
+fn has_supplicant(profile: Option<&Profile>) -> bool {
+    profile.is_some_and(|profile| profile.has("802-1x") || profile.has("macsec"))
+}
+
 /// How long a profile may take without any progress.
-fn patience(what: &Await, profile: Option<&Profile>) -> Duration {
-    let has_supplicant = profile.is_some_and(|profile| profile.has("802-1x") || profile.has("macsec"));
+fn patience(what: &Await, has_supplicant: bool) -> Duration {
     let waits_for_ip = matches!(what.until, Until::Ready { ipv4, ipv6, .. } if ipv4 || ipv6);
     if has_supplicant || waits_for_ip || what.which.layer == Layer::Vpn { LONG_PATIENCE } else { PATIENCE }
 }
@@ -255,8 +269,10 @@ pub(super) async fn settle(
                     Until::Announced | Until::Disconnected | Until::Gone => None,
                 };
                 let profile = profile.and_then(|path| image.profiles.get(path)).map(|stored| &stored.profile);
-                let patience = patience(what, profile);
-                Waiting { what, patience, last: Glimpse::default(), worked: None, until: time + patience }
+                let has_supplicant = has_supplicant(profile);
+                let patience = patience(what, has_supplicant);
+                let until = time + patience;
+                Waiting { what, patience, has_supplicant, last: Glimpse::default(), worked: None, until }
             }));
         }
         let kernel = mirror.image();
@@ -265,7 +281,9 @@ pub(super) async fn settle(
         for mut one in waiting {
             let which = &one.what.which;
             let is_in_kernel = which.layer == Layer::Kernel && links.contains(which.name.as_str());
-            match one.look(Glimpse::of(one.what, &index, is_in_kernel), time) {
+            let ended = one.worked.as_ref().and_then(|worked| image.ended(&worked.path));
+            let ended = ended.map(|active| active.device_reason);
+            match one.look(Glimpse::of(one.what, &index, is_in_kernel), ended, time) {
                 Verdict::Done => tell(one.what),
                 Verdict::Working => left.push(one),
                 Verdict::Failed(why) => return Err(failed(which, &format!("cannot be activated: {why}"))),
@@ -328,7 +346,7 @@ mod tests {
     }
 
     fn active(state: u32, flags: u32) -> Option<ActiveGlimpse> {
-        Some(ActiveGlimpse { path: "/active/1".into(), state, flags, reason: 3 })
+        Some(ActiveGlimpse { path: "/active/1".into(), state, flags, reason: 3, device_reason: 0 })
     }
 
     fn judged(
@@ -398,19 +416,39 @@ mod tests {
         let mut one = Waiting {
             what: &what,
             patience: PATIENCE,
+            has_supplicant: false,
             last: Glimpse::default(),
             worked: None,
             until: start + PATIENCE,
         };
         let moved = Glimpse { device: device(50, 0, true), active: active(1, 0), is_in_kernel: true };
         let later = start + Duration::from_secs(7);
-        assert_eq!(one.look(moved.clone(), later), Verdict::Working);
+        assert_eq!(one.look(moved.clone(), None, later), Verdict::Working);
         assert_eq!(one.until, later + PATIENCE);
-        assert_eq!(one.look(moved, later + Duration::from_secs(5)), Verdict::Working);
+        assert_eq!(one.look(moved, None, later + Duration::from_secs(5)), Verdict::Working);
         assert_eq!(one.until, later + PATIENCE, "nothing has moved");
         let gone = Glimpse { device: device(30, 0, false), active: None, is_in_kernel: true };
         let failed = Verdict::Failed("the device was disconnected".to_owned());
-        assert_eq!(one.look(gone, later), failed, "the activation that was seen gives the reason");
+        assert_eq!(one.look(gone, None, later), failed, "the activation that was seen gives the reason");
+    }
+
+    #[test]
+    fn who_is_refused_by_the_switch_is_not_waited_for_though_networkmanager_tries_again() {
+        let what = Await { which: Which::kernel("eth1"), until: READY };
+        let at_work = || Glimpse { device: device(50, 0, true), active: active(1, 0), is_in_kernel: true };
+        let look = |has_supplicant: bool, now: Glimpse, ended: Option<u32>| {
+            let until = Instant::now() + LONG_PATIENCE;
+            let (patience, last, worked) = (LONG_PATIENCE, Glimpse::default(), None);
+            let mut one = Waiting { what: &what, patience, has_supplicant, last, worked, until };
+            one.look(now, ended, Instant::now())
+        };
+        let refused = || Verdict::Failed("the authentication failed (802.1X)".to_owned());
+        assert_eq!(look(true, at_work(), Some(7)), refused(), "a new activation is at work already");
+        let mut leaves = at_work();
+        leaves.active = active(3, 0).map(|active| ActiveGlimpse { device_reason: 7, ..active });
+        assert_eq!(look(true, leaves, None), refused());
+        assert_eq!(look(true, at_work(), Some(60)), Verdict::Working, "it was replaced");
+        assert_eq!(look(false, at_work(), Some(7)), Verdict::Working);
     }
 
     #[test]

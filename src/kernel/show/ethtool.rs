@@ -2,67 +2,8 @@
 
 use crate::kernel::mirror::{Image, Link};
 use crate::kernel::netlink::ethtool::{self, Features, LinkModes, SPEED_UNKNOWN};
-use crate::state::{Coalesce, Duplex, Ethernet, Ethtool, Fec, FecMode, Pause, Ring};
+use crate::state::{Coalesce, Duplex, Ethernet, Ethtool, FEATURES, Fec, FecMode, Pause, Ring};
 use std::collections::BTreeMap;
-
-/// Features that are shown where they are changeable (schema 5.5), sorted.
-const SHOWN: [&str; 55] = [
-    "esp-hw-offload",
-    "esp-tx-csum-hw-offload",
-    "fcoe-mtu",
-    "highdma",
-    "hw-tc-offload",
-    "l2-fwd-offload",
-    "loopback",
-    "macsec-hw-offload",
-    "rx-all",
-    "rx-checksum",
-    "rx-fcs",
-    "rx-gro",
-    "rx-gro-hw",
-    "rx-gro-list",
-    "rx-hashing",
-    "rx-lro",
-    "rx-ntuple-filter",
-    "rx-udp-gro-forwarding",
-    "rx-udp_tunnel-port-offload",
-    "rx-vlan-filter",
-    "rx-vlan-hw-parse",
-    "rx-vlan-stag-filter",
-    "rx-vlan-stag-hw-parse",
-    "tls-hw-record",
-    "tls-hw-rx-offload",
-    "tls-hw-tx-offload",
-    "tx-checksum-fcoe-crc",
-    "tx-checksum-ip-generic",
-    "tx-checksum-ipv4",
-    "tx-checksum-ipv6",
-    "tx-checksum-sctp",
-    "tx-esp-segmentation",
-    "tx-fcoe-segmentation",
-    "tx-generic-segmentation",
-    "tx-gre-csum-segmentation",
-    "tx-gre-segmentation",
-    "tx-gso-list",
-    "tx-gso-partial",
-    "tx-gso-robust",
-    "tx-ipxip4-segmentation",
-    "tx-ipxip6-segmentation",
-    "tx-nocache-copy",
-    "tx-scatter-gather",
-    "tx-scatter-gather-fraglist",
-    "tx-sctp-segmentation",
-    "tx-tcp-ecn-segmentation",
-    "tx-tcp-mangleid-segmentation",
-    "tx-tcp-segmentation",
-    "tx-tcp6-segmentation",
-    "tx-tunnel-remcsum-segmentation",
-    "tx-udp-segmentation",
-    "tx-udp_tnl-csum-segmentation",
-    "tx-udp_tnl-segmentation",
-    "tx-vlan-hw-insert",
-    "tx-vlan-stag-hw-insert",
-];
 
 /// `None` where the device answers nothing.
 pub(super) fn ethtool(image: &Image, link: &Link) -> Option<Ethtool> {
@@ -99,7 +40,7 @@ fn feature(image: &Image, features: &Features) -> BTreeMap<String, bool> {
     let names = image.feature_names.iter().enumerate();
     names
         .filter(|(number, _)| features.changeable.has(*number))
-        .filter(|(_, name)| SHOWN.binary_search(&&***name).is_ok())
+        .filter(|(_, name)| FEATURES.binary_search(&&***name).is_ok())
         .map(|(number, name)| (name.to_string(), features.active.has(number)))
         .collect()
 }

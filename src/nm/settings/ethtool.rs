@@ -3,12 +3,12 @@
 use super::Wish;
 use super::way::{self, Bool, BoolAsU32, Numbered, U32, Way};
 use crate::nm::{Profile, Setting, Value};
-use crate::state::{Coalesce, Ethtool, FEATURE_ALIASES, Fec, FecMode, Interface, Pause, Ring};
+use crate::state::{Coalesce, Ethtool, FEATURE_ALIASES, FEATURES, Fec, FecMode, Interface, Pause, Ring};
 
 const ETHTOOL: &str = "ethtool";
 
 /// Features that NetworkManager does not know by the kernel's name.
-const FEATURES: [(&str, &str); 10] = [
+const NAMES: [(&str, &str); 10] = [
     ("rx-checksum", "rx"),
     ("tx-scatter-gather", "sg"),
     ("tx-tcp-segmentation", "tso"),
@@ -22,68 +22,6 @@ const FEATURES: [(&str, &str); 10] = [
 ];
 
 const FEATURE_PREFIX: &str = "feature-";
-
-/// Every feature that NetworkManager 1.42 and later know, by their names for them.
-const KNOWN_FEATURES: [&str; 58] = [
-    "esp-hw-offload",
-    "esp-tx-csum-hw-offload",
-    "fcoe-mtu",
-    "gro",
-    "gso",
-    "highdma",
-    "hw-tc-offload",
-    "l2-fwd-offload",
-    "loopback",
-    "lro",
-    "macsec-hw-offload",
-    "ntuple",
-    "rx",
-    "rx-all",
-    "rx-fcs",
-    "rx-gro-hw",
-    "rx-gro-list",
-    "rx-udp-gro-forwarding",
-    "rx-udp_tunnel-port-offload",
-    "rx-vlan-filter",
-    "rx-vlan-stag-filter",
-    "rx-vlan-stag-hw-parse",
-    "rxhash",
-    "rxvlan",
-    "sg",
-    "tls-hw-record",
-    "tls-hw-rx-offload",
-    "tls-hw-tx-offload",
-    "tso",
-    "tx",
-    "tx-checksum-fcoe-crc",
-    "tx-checksum-ip-generic",
-    "tx-checksum-ipv4",
-    "tx-checksum-ipv6",
-    "tx-checksum-sctp",
-    "tx-esp-segmentation",
-    "tx-fcoe-segmentation",
-    "tx-gre-csum-segmentation",
-    "tx-gre-segmentation",
-    "tx-gso-list",
-    "tx-gso-partial",
-    "tx-gso-robust",
-    "tx-ipxip4-segmentation",
-    "tx-ipxip6-segmentation",
-    "tx-nocache-copy",
-    "tx-scatter-gather",
-    "tx-scatter-gather-fraglist",
-    "tx-sctp-segmentation",
-    "tx-tcp-ecn-segmentation",
-    "tx-tcp-mangleid-segmentation",
-    "tx-tcp-segmentation",
-    "tx-tcp6-segmentation",
-    "tx-tunnel-remcsum-segmentation",
-    "tx-udp-segmentation",
-    "tx-udp_tnl-csum-segmentation",
-    "tx-udp_tnl-segmentation",
-    "tx-vlan-stag-hw-insert",
-    "txvlan",
-];
 
 pub(super) fn write(profile: &mut Profile, wish: &Wish<'_>) {
     let Some(said) = wish.said.ethtool.as_deref() else { return };
@@ -115,14 +53,14 @@ pub(super) fn write(profile: &mut Profile, wish: &Wish<'_>) {
 fn property(feature: &str) -> Option<String> {
     let alias = FEATURE_ALIASES.iter().find(|(alias, _)| *alias == feature);
     let kernel = alias.map_or(feature, |(_, kernel)| kernel);
-    let own = FEATURES.iter().find(|(known, _)| *known == kernel).map_or(kernel, |(_, own)| own);
-    KNOWN_FEATURES.contains(&own).then(|| format!("{FEATURE_PREFIX}{own}"))
+    let own = NAMES.iter().find(|(known, _)| *known == kernel).map_or(kernel, |(_, own)| own);
+    FEATURES.binary_search(&kernel).is_ok().then(|| format!("{FEATURE_PREFIX}{own}"))
 }
 
 /// The kernel's name of a feature.
 fn feature(property: &str) -> Option<String> {
     let own = property.strip_prefix(FEATURE_PREFIX)?;
-    Some(FEATURES.iter().find(|(_, known)| *known == own).map_or(own, |(kernel, _)| kernel).to_owned())
+    Some(NAMES.iter().find(|(_, known)| *known == own).map_or(own, |(kernel, _)| kernel).to_owned())
 }
 
 /// Directions can be given only where they are not negotiated.

@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use super::{Wish, dns, routes, rules};
 use crate::nm::image::Version;
 use crate::nm::{Profile, Setting, Value};
-use crate::state::{AddrGenMode, Address, DhcpClientId, DhcpDuid, Interface, InterfaceType, Ip, Path};
+use crate::state::{
+    AddrGenMode, Address, DhcpClientId, DhcpDuid, ErrorKind, Interface, InterfaceType, Ip, Path, Problem,
+};
 
 /// The name of the setting.
 pub(super) fn setting(is_v6: bool) -> &'static str {
@@ -406,16 +408,19 @@ fn addr_gen_number(mode: &AddrGenMode) -> i32 {
     }
 }
 
-/// What NetworkManager cannot do of what is asked: path below the interface, and why.
-pub(super) fn refusals(said: &Interface) -> Vec<(Path, String)> {
+/// What NetworkManager cannot do of what is asked; with the path below the interface.
+pub(super) fn refusals(said: &Interface) -> Vec<Problem> {
     let Some(ip) = family(said, true) else { return Vec::new() };
     let mut refusals = Vec::new();
-    let mut refuse = |key: &str, text: &str| {
-        refusals.push((Path::root().key("ipv6").key(key), text.to_owned()));
-    };
+    let path = |key: &str| Path::root().key("ipv6").key(key);
     if ip.autoconf == Some(true) && ip.dhcp == Some(false) {
-        refuse("dhcp", "NetworkManager has no autoconf without DHCPv6");
+        // V18
+        let text = "NetworkManager has no autoconf without DHCPv6";
+        refusals.push(Problem::new(ErrorKind::NotImplementedError, path("dhcp"), text));
     }
+    let mut refuse = |key: &str, text: &str| {
+        refusals.push(Problem::new(ErrorKind::NotSupportedError, path(key), text));
+    };
     if let Some(DhcpDuid::Enterprise | DhcpDuid::Uuid) = ip.dhcp_duid {
         refuse("dhcp-duid", "NetworkManager makes no such identifier; `stable-uuid` is its nearest");
     }

@@ -30,7 +30,7 @@ pub use rules::rules_of;
 use super::Profile;
 use super::image::Version;
 use crate::state::{
-    BondPort, DnsSettings, Interface, InterfaceState, InterfaceType, LinuxBridgePort, Node, Part, Path,
+    BondPort, DnsSettings, Interface, InterfaceState, InterfaceType, LinuxBridgePort, Node, Part, Problem,
     Reader, Route, RouteRule,
 };
 
@@ -117,8 +117,8 @@ pub fn read_port(profile: &Profile, name: &str) -> Option<Port> {
     bond.or_else(|| bridge::read_port(profile, name).map(Port::LinuxBridge))
 }
 
-/// What this NetworkManager cannot do of an interface: the key, relative to the interface, and why.
-pub fn refusals(interface: &Interface, version: &Version) -> Vec<(Path, String)> {
+/// What this NetworkManager cannot do of an interface; with the key, relative to the interface.
+pub fn refusals(interface: &Interface, version: &Version) -> Vec<Problem> {
     let mut refusals = refuse::refusals(interface, version);
     refusals.extend(ip::refusals(interface));
     refusals

@@ -5,7 +5,9 @@
 
 use crate::nm::image::Version;
 use crate::nm::{Profile, Value};
-use crate::state::{BondOptions, HsrProtocol, Interface, InterfaceType, MacsecOffload, Path};
+use crate::state::{
+    BondOptions, ErrorKind, HsrProtocol, Interface, InterfaceType, MacsecOffload, Path, Problem,
+};
 
 /// Types that exist since a version 1.x.
 const TYPES: [(InterfaceType, u16); 3] =
@@ -45,8 +47,8 @@ pub(super) fn drop_unknown(profile: &mut Profile, version: &Version) {
     }
 }
 
-/// The key, relative to the interface, and the reason. `interface` is what is asked for.
-pub(super) fn refusals(interface: &Interface, version: &Version) -> Vec<(Path, String)> {
+/// With the key, relative to the interface. `interface` is what is asked for.
+pub(super) fn refusals(interface: &Interface, version: &Version) -> Vec<Problem> {
     let kind = interface.kind();
     let mut refused = Refused { version, list: Vec::new() };
     if !super::connection::is_written(kind) {
@@ -71,7 +73,7 @@ pub(super) fn refusals(interface: &Interface, version: &Version) -> Vec<(Path, S
     for (index, port) in ports.iter().enumerate() {
         if port.priority.is_some_and(|priority| priority != 0) && !knows(version, "prio", 44) {
             let path = Path::root().key("link-aggregation").key("ports-config").index(index).key("priority");
-            refused.list.push((path, needs("priorities of a bond's ports", 44, version)));
+            refused.push(path, needs("priorities of a bond's ports", 44, version));
         }
     }
     refused.list
@@ -79,12 +81,16 @@ pub(super) fn refusals(interface: &Interface, version: &Version) -> Vec<(Path, S
 
 struct Refused<'a> {
     version: &'a Version,
-    list: Vec<(Path, String)>,
+    list: Vec<Problem>,
 }
 
 impl Refused<'_> {
     fn never(&mut self, key: &str, because: impl Into<String>) {
-        self.list.push((Path::root().keys(key), because.into()));
+        self.push(Path::root().keys(key), because);
+    }
+
+    fn push(&mut self, path: Path, because: impl Into<String>) {
+        self.list.push(Problem::new(ErrorKind::NotSupportedError, path, because));
     }
 
     /// What comes with version 1.`since`.

@@ -583,7 +583,7 @@ fn assert_refused(yaml: &str, version: &Version, expected: &[&str]) {
     let interfaces = interfaces(&format!("interfaces: [{yaml}]"));
     let found: Vec<String> = refusals(&interfaces[0], version)
         .iter()
-        .map(|(path, because)| format!("{path}: {because}"))
+        .map(|problem| format!("{}: {}", problem.path, problem.message))
         .collect();
     assert_eq!(found, expected, "{yaml}");
 }

@@ -44,8 +44,7 @@ fn reasons(current: &Json, client: (&str, Option<&str>), document: Json) -> Vec<
         volatile_until_commit: true,
         profiles: false,
         persists: false,
-        dormant: std::collections::BTreeMap::new(),
-        unkept: std::collections::BTreeSet::new(),
+        ..Capabilities::default()
     };
     let plan = plan(&desired, &current, &capabilities, &Options::default());
     let plan = plan.unwrap_or_else(|problems| panic!("{problems:?}"));

@@ -20,8 +20,7 @@ fn planned(now: &State, wanted: &State) -> Plan {
         volatile_until_commit: false,
         profiles: false,
         persists: false,
-        dormant: std::collections::BTreeMap::new(),
-        unkept: std::collections::BTreeSet::new(),
+        ..Capabilities::default()
     };
     plan(wanted, now, &capabilities, &Options::default()).expect("the wish can be planned")
 }

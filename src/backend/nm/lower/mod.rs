@@ -23,6 +23,8 @@ mod rules;
 mod said;
 mod sequence;
 
+pub(super) use self::said::changes;
+
 use std::collections::BTreeMap;
 
 use super::choose::Profiles;

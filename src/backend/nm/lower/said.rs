@@ -30,7 +30,7 @@ pub(super) fn said(change: &InterfaceChange, then: &Interface, asked: Option<&In
 }
 
 /// Whether the change touches that key.
-pub(super) fn changes(change: &InterfaceChange, key: &str) -> bool {
+pub(in crate::backend::nm) fn changes(change: &InterfaceChange, key: &str) -> bool {
     let is_below = |path: &str| {
         path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };

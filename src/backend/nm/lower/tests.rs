@@ -124,6 +124,7 @@ impl Host {
     }
 
     fn work(&self, wanted: &str) -> Work {
+        let profiles = Profiles::new(&self.image, &self.now);
         let capabilities = Capabilities {
             backend: "NetworkManager",
             interface_types: InterfaceType::known().collect(),
@@ -131,8 +132,9 @@ impl Host {
             volatile_until_commit: false,
             profiles: true,
             persists: true,
-            dormant: Profiles::new(&self.image, &self.now).dormant(&self.now),
-            unkept: Default::default(),
+            own_net: None,
+            dormant: profiles.dormant(&self.now),
+            unkept: profiles.unkept(&self.now, &self.image),
         };
         let plan = plan(&state(wanted), &self.now, &capabilities, &Options::default());
         let plan = plan.expect("the wish can be planned");

@@ -327,7 +327,7 @@ fn s62_to_s66_what_profiles_say() {
 fn what_cannot_be_is_refused() {
     let refused = |ip: Json| {
         let list = refusals(&interface(json!({"ipv6": ip})));
-        list.iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>()
+        list.iter().map(|problem| problem.path.to_string()).collect::<Vec<_>>()
     };
     // V18
     assert_eq!(refused(json!({"enabled": true, "dhcp": false, "autoconf": true})), ["ipv6.dhcp"]);
