@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{File, Files, Origin, Renderer, Tree};
-use crate::state::{Node, Path, Problem, Value};
+use crate::state::{Entry, Node, Path, Problem, Value};
 
 /// The type of a netdef: the key that it stands under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,8 +107,8 @@ impl Config {
     fn add(&mut self, node: &Node, file: &Arc<File>) -> Result<(), Problem> {
         let path = Path::root().key("network");
         let Some(network) = node.get("network").filter(|network| !network.is_null()) else { return Ok(()) };
-        for (key, value) in entries(network, &path)? {
-            match (key, Kind::from_key(key)) {
+        for Entry { key, value, .. } in entries(network, &path)? {
+            match (key.as_str(), Kind::from_key(key)) {
                 ("renderer", _) => self.renderer = renderer(value),
                 ("openvswitch", _) => {
                     let later = Tree::of(value, file);
@@ -128,14 +128,15 @@ impl Config {
     fn add_kind(&mut self, kind: Kind, node: &Node, path: &Path, file: &Arc<File>) -> Result<(), Problem> {
         // Of the definitions that come after it.
         let mut of_kind = None;
-        for (id, value) in entries(node, path)? {
+        for Entry { key: id, at, value } in entries(node, path)? {
             if id == "renderer" {
                 of_kind = renderer(value);
                 continue;
             }
             let path = path.key(id);
             entries(value, &path)?;
-            let keys = Tree::of(value, file);
+            let mut keys = Tree::of(value, file);
+            keys.origin.at = at.or(value.at);
             let own = value.get("renderer").and_then(renderer);
             match self.netdefs.get_mut(id) {
                 Some(present) if present.kind != kind => {
@@ -144,7 +145,7 @@ impl Config {
                         present.kind.key(),
                         present.origin
                     );
-                    return Err(Problem::invalid(path, message).at(value.at));
+                    return Err(Problem::invalid(path, message).at(*at));
                 }
                 Some(present) => {
                     present.keys.merge(id, keys);
@@ -152,8 +153,8 @@ impl Config {
                 }
                 None => {
                     let origin = keys.origin.clone();
-                    let netdef = Netdef { id: id.to_owned(), kind, keys, origin, renderer: own.or(of_kind) };
-                    self.netdefs.insert(id.to_owned(), netdef);
+                    let netdef = Netdef { id: id.clone(), kind, keys, origin, renderer: own.or(of_kind) };
+                    self.netdefs.insert(id.clone(), netdef);
                 }
             }
         }
@@ -172,10 +173,10 @@ fn renderer(node: &Node) -> Option<Renderer> {
 }
 
 /// The entries of a mapping; a null has none.
-fn entries<'a>(node: &'a Node, path: &Path) -> Result<Vec<(&'a str, &'a Node)>, Problem> {
+fn entries<'a>(node: &'a Node, path: &Path) -> Result<&'a [Entry], Problem> {
     match &node.value {
-        Value::Map(entries) => Ok(entries.iter().map(|entry| (entry.key.as_str(), &entry.value)).collect()),
-        _ if node.is_null() => Ok(Vec::new()),
+        Value::Map(entries) => Ok(entries),
+        _ if node.is_null() => Ok(&[]),
         // Not what it is: it may be a secret.
         _ => Err(Problem::invalid(path.clone(), "expected a mapping").at(node.at)),
     }
@@ -208,7 +209,7 @@ mod tests {
         assert_eq!(eth0.get("dhcp4").and_then(Tree::flag), Some(false));
         assert_eq!((config.renderer, eth0.renderer), (Some(Renderer::Networkd), None));
         assert_eq!(config.netdefs["eth1"].renderer, Some(Renderer::NetworkManager));
-        assert_eq!(eth0.origin.to_string(), "/etc/netplan/50-a.yaml:4:11");
+        assert_eq!(eth0.origin.to_string(), "/etc/netplan/50-a.yaml:4:5");
         let said = |path| eth0.get(path).map(|tree| tree.origin.to_string());
         assert_eq!(said("dhcp4").expect("it is said"), "/etc/netplan/60-b.yaml:6:7");
         assert_eq!(said("nameservers.addresses").expect("it is said"), "/etc/netplan/50-a.yaml:8:21");
@@ -240,8 +241,8 @@ mod tests {
             wrong("network:\n  ethernets: {x: {}}"),
             (
                 file.into(),
-                Some((2, 18)),
-                "network.ethernets.x: `x` is defined under `bonds` at /etc/netplan/10-a.yaml:1:22, too"
+                Some((2, 15)),
+                "network.ethernets.x: `x` is defined under `bonds` at /etc/netplan/10-a.yaml:1:19, too"
                     .into()
             )
         );

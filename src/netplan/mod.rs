@@ -6,7 +6,10 @@
 //! | `config` | some files merged: every netdef, and who said each of its keys |
 //! | `tree` | a merged value that knows where it was said |
 //! | `matches` | which netdef is which interface |
-//! | `compose` | what we say, beside what others say: the text of our file, or why there is none |
+//! | `row`, `tables` | one row for each property, both directions |
+//! | `write/` | an interface of a document as a netdef, and what of it cannot be said |
+//! | `read` | netdefs as a document |
+//! | `compose/` | what we say, beside what others say: the text of our file, or why there is none |
 //!
 //! Facts come from netplan's YAML reference (netplan.readthedocs.io, "YAML configuration") and from
 //! what the programs of netplan 1.1.2 did with it.
@@ -15,12 +18,17 @@ mod compose;
 mod config;
 mod files;
 mod matches;
+mod read;
+mod row;
+mod tables;
 mod tree;
+mod write;
 
 pub use compose::compose;
 pub use config::{Config, Kind, Netdef};
 pub use files::{File, Files, Folder, OWN};
 pub use matches::{Device, Devices};
+pub use read::read;
 pub use tree::{Origin, Tree, Value};
 
 use std::collections::BTreeSet;
@@ -81,13 +89,16 @@ pub struct Target {
 /// What the network shall be, in the document's terms, for what a plan touches.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
-    /// Interfaces that get a netdef of their own, each whole. One that stays as it is may be there, too:
-    /// it can hold rules and name servers.
+    /// Interfaces that get a netdef of their own, each whole. Ports and parents that nothing defines yet belong
+    /// here, too: an empty definition would take their addresses.
     pub interfaces: Vec<Wish>,
     /// Interfaces that go, and are not to come back.
     pub absent: BTreeSet<String>,
     /// All static routes through these interfaces, as they shall be.
     pub routes: Vec<Route>,
+    /// All static routes that lead nowhere (`route-type`), as they shall be. None: those that our file has
+    /// stay.
+    pub nowhere: Option<Vec<Route>>,
     /// All static rules, as they shall be. None: those that our file has stay.
     pub rules: Option<Vec<RouteRule>>,
     /// The static resolver settings as they shall be, whole. None: those that our file has stay.

@@ -1,0 +1,179 @@
+//! What we add to a definition of somebody else: only the difference, in a later file.
+//!
+//! Scalars of later files win, and lists are joined: nothing can be taken back from a list.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::super::write::routes::{is_same_route, read_route};
+use crate::netplan::row::plain;
+use crate::netplan::{Netdef, OWN, Tree, Value};
+use crate::state::Path;
+
+/// Keys that stand for what holds only while they are there; where it shall not hold, this is said.
+const SWITCHES: [&str; 2] = ["dhcp4", "dhcp6"];
+
+/// Lists that our definition says as a whole, and where a document has them.
+const LISTS: [(&str, &str); 5] = [
+    ("addresses", "ipv4.address"),
+    ("routes", "routes"),
+    ("interfaces", "ports"),
+    ("gateway4", "routes"),
+    ("gateway6", "routes"),
+];
+
+/// They belong to whoever defines it, or are decided on as a whole, elsewhere.
+const LEFT_ALONE: [&str; 5] = ["renderer", "match", "set-name", "routing-policy", "nameservers"];
+
+/// What is to be said beside `foreign`, so that `wanted` comes out.
+pub(super) fn difference(
+    wanted: &Map<String, Json>,
+    foreign: &Netdef,
+    refusals: &mut Vec<(Path, String)>,
+) -> Map<String, Json> {
+    let mut added = Map::new();
+    let present = foreign.keys.keys();
+    for (key, value) in wanted {
+        if matches!(key.as_str(), "renderer" | "match" | "set-name") {
+            continue;
+        }
+        match present.and_then(|present| present.get(key)) {
+            None => drop(added.insert(key.clone(), value.clone())),
+            Some(tree) => {
+                if let Some(value) = beside(key, value, tree, refusals) {
+                    added.insert(key.clone(), value);
+                }
+            }
+        }
+    }
+    for (key, tree) in present.into_iter().flatten() {
+        if wanted.contains_key(key) || LEFT_ALONE.contains(&key.as_str()) {
+            continue;
+        }
+        let asks = tree.flag() == Some(true);
+        if SWITCHES.contains(&key.as_str()) && asks {
+            if let Some(value) = beside(key, &json!(false), tree, refusals) {
+                added.insert(key.clone(), value);
+            }
+        } else if LISTS.iter().any(|(list, _)| list == key) {
+            let entries = match &tree.value {
+                Value::List(items) => items.iter().collect(),
+                _ => vec![tree],
+            };
+            // A gateway is a route to everything; ours says so in another way.
+            let routes = wanted.get("routes").and_then(Json::as_array).cloned().unwrap_or_default();
+            let is_route = |entry: &&Tree| {
+                key.starts_with("gateway")
+                    && routes.iter().any(|route| {
+                        route.get("via").and_then(Json::as_str) == entry.text()
+                            && route.get("to").and_then(Json::as_str).is_some_and(|to| to.ends_with("/0"))
+                    })
+            };
+            for entry in entries.iter().filter(|entry| !is_route(entry)) {
+                refusals.push(taken(key, entry));
+            }
+        } else if key == "activation-mode" {
+            let text = format!("{} keeps it down, and a later file has no word for up", tree.origin);
+            refusals.push((Path::root().key("state"), text));
+        }
+    }
+    added
+}
+
+fn taken(key: &str, entry: &Tree) -> (Path, String) {
+    let path = match key {
+        "addresses" => {
+            let text = entry.text().map(str::to_owned);
+            let first = entry.keys().and_then(|keys| keys.keys().next().cloned());
+            let is_v6 = text.or(first).is_some_and(|text| text.contains(':'));
+            Path::root().keys(if is_v6 { "ipv6.address" } else { "ipv4.address" })
+        }
+        _ => Path::root(),
+    };
+    let what = entry.text().map_or_else(|| "an entry".to_owned(), |text| format!("`{text}`"));
+    (path, format!("{} says {what} under `{key}`, and only there it can be taken out", entry.origin))
+}
+
+/// The difference of one value.
+fn beside(key: &str, wanted: &Json, foreign: &Tree, refusals: &mut Vec<(Path, String)>) -> Option<Json> {
+    match (wanted, &foreign.value) {
+        (Json::Object(wanted), Value::Map(present)) => {
+            let mut added = Map::new();
+            for (key, value) in wanted {
+                match present.get(key) {
+                    None => drop(added.insert(key.clone(), value.clone())),
+                    Some(tree) => {
+                        if let Some(value) = beside(key, value, tree, refusals) {
+                            added.insert(key.clone(), value);
+                        }
+                    }
+                }
+            }
+            (!added.is_empty()).then(|| added.into())
+        }
+        (Json::Array(wanted), Value::List(present)) if key != "link-local" => {
+            for entry in present.iter().filter(|entry| !wanted.iter().any(|item| says(key, entry, item))) {
+                refusals.push(taken(key, entry));
+            }
+            let new = wanted.iter().filter(|item| !present.iter().any(|entry| says(key, entry, item)));
+            let new: Vec<Json> = new.cloned().collect();
+            (!new.is_empty()).then(|| new.into())
+        }
+        (wanted, _) => {
+            let is_same = match wanted {
+                Json::Bool(on) => foreign.flag() == Some(*on),
+                Json::Array(items) => {
+                    let present: Vec<&str> = foreign.texts().collect();
+                    present.len() == items.len()
+                        && items.iter().all(|item| present.contains(&plain(item).as_str()))
+                }
+                other => foreign.text().is_some_and(|text| text.eq_ignore_ascii_case(&plain(other))),
+            };
+            if is_same {
+                return None;
+            }
+            if foreign.origin.file.name.as_str() > OWN {
+                let text = format!("{} comes after our file, and says another `{key}`", foreign.origin);
+                refusals.push((Path::root(), text));
+                return None;
+            }
+            Some(wanted.clone())
+        }
+    }
+}
+
+/// Whether an entry of a list says the same as one of ours.
+fn says(key: &str, entry: &Tree, wanted: &Json) -> bool {
+    match key {
+        "routes" => {
+            let held = read_route(entry, "");
+            let wanted = route_of(wanted);
+            held.zip(wanted).is_some_and(|(held, wanted)| is_same_route(&held, &wanted))
+        }
+        "addresses" => {
+            let first = |keys: Option<&String>| keys.cloned();
+            let held = entry.text().map(str::to_owned).or_else(|| first(entry.keys()?.keys().next()));
+            let wanted =
+                wanted.as_str().map(str::to_owned).or_else(|| first(wanted.as_object()?.keys().next()));
+            held.zip(wanted).is_some_and(|(held, wanted)| is_same_address(&held, &wanted))
+        }
+        _ => entry.text().is_some_and(|text| text.eq_ignore_ascii_case(&plain(wanted))),
+    }
+}
+
+fn is_same_address(one: &str, other: &str) -> bool {
+    let split = |text: &str| {
+        let (ip, prefix) = text.split_once('/')?;
+        Some((ip.parse::<std::net::IpAddr>().ok()?, prefix.parse::<u8>().ok()?))
+    };
+    one == other || split(one).is_some_and(|one| split(other) == Some(one))
+}
+
+/// One of our own entries, read as if it stood in a file.
+fn route_of(entry: &Json) -> Option<crate::state::Route> {
+    let origin = super::super::Origin {
+        file: std::sync::Arc::new(super::super::File::new(super::super::Folder::Run, OWN)),
+        at: None,
+    };
+    let node = crate::state::Node::from_json(entry);
+    read_route(&Tree::of(&node, &origin.file), "")
+}

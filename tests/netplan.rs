@@ -1,0 +1,422 @@
+//! Every example as netplan says it, by both renderers: `tests/netplan/RENDERER.txt` has our file, or why there
+//! is none. `BLESS=1 cargo test --test netplan` writes what is now.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use nmstated::netplan::{
+    Config, Device, Devices, File, Files, Folder, OWN, Refusal, Renderer, Target, Version, Wanted, Wish,
+    compose, read,
+};
+use nmstated::state::{Bridge, Document, Interface, InterfaceState, InterfaceType, Mac, State};
+use serde_json::{Value as Json, json};
+
+const VERSION: Version = Version::new(1, 1, 2);
+
+fn target(renderer: Renderer) -> Target {
+    Target { renderer, version: VERSION }
+}
+
+/// Every example that asks for something, by its name.
+fn examples() -> Vec<(String, State)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples");
+    let mut found = Vec::new();
+    for folder in ["host", "kernel", "managed"] {
+        let mut files: Vec<_> = fs::read_dir(root.join(folder))
+            .expect("a folder")
+            .map(|entry| entry.expect("a file").path())
+            .collect();
+        files.sort();
+        for file in files {
+            let text = fs::read_to_string(&file).expect("an example");
+            let document = Document::from_text(&text).expect("it is YAML");
+            let (state, _) = document.state().unwrap_or_else(|problems| panic!("{problems:?}"));
+            let name = file.file_name().expect("a name").to_string_lossy().into_owned();
+            found.push((format!("{folder}/{name}"), state));
+        }
+    }
+    found
+}
+
+fn ports(interface: &Interface) -> Vec<String> {
+    let bond = interface.bond.as_deref().map(|bond| {
+        let configured = bond.ports_config.iter().flatten().map(|port| port.name.clone());
+        bond.port.clone().unwrap_or_else(|| configured.collect())
+    });
+    let bridge = interface.bridge.as_deref().and_then(Bridge::linux).and_then(|bridge| bridge.port.as_ref());
+    let bridge = bridge.map(|ports| ports.iter().map(|port| port.name.clone()).collect());
+    let vrf = interface.vrf.as_ref().and_then(|vrf| vrf.port.clone());
+    bond.or(bridge).or(vrf).unwrap_or_default()
+}
+
+/// What a planner makes of a document where nothing is yet, as far as it matters here.
+fn wanted(state: &State) -> Wanted {
+    let mut wanted = Wanted::default();
+    for interface in state.interfaces() {
+        if interface.is_absent() {
+            wanted.absent.insert(interface.name.clone());
+            continue;
+        }
+        let mut whole = interface.clone();
+        if *whole.kind() == InterfaceType::Unknown {
+            whole = Interface::new(&whole.name, InterfaceType::Ethernet, InterfaceState::Up);
+        }
+        let controller = state.interfaces().iter().find(|other| ports(other).contains(&interface.name));
+        if let Some(controller) = controller {
+            whole.controller = Some(controller.name.clone());
+        }
+        let said = whole.clone();
+        wanted.interfaces.push(Wish { interface: whole, said, current: None });
+    }
+    // Ports that are there and are not mentioned themselves.
+    let listed: BTreeSet<(String, String)> = state
+        .interfaces()
+        .iter()
+        .flat_map(|interface| ports(interface).into_iter().map(|port| (port, interface.name.clone())))
+        .collect();
+    for (port, controller) in listed {
+        if state.interface(&port).is_none() {
+            let mut whole = Interface::new(port, InterfaceType::Ethernet, InterfaceState::Up);
+            whole.controller = Some(controller);
+            wanted.interfaces.push(Wish { said: whole.clone(), interface: whole, current: None });
+        }
+    }
+    let routes = state.config_routes().iter().filter(|route| !route.is_absent()).cloned();
+    let (nowhere, routes): (Vec<_>, Vec<_>) = routes.partition(|route| route.route_type.is_some());
+    wanted.nowhere = (!nowhere.is_empty()).then_some(nowhere);
+    wanted.routes = routes;
+    for route in &mut wanted.routes {
+        let vrf = route.vrf_name.as_deref().and_then(|vrf| state.interface(vrf)?.vrf.as_ref());
+        route.table_id = vrf.and_then(|vrf| vrf.route_table_id).or(route.table_id);
+    }
+    if let Some(rules) = state.route_rules.as_ref().and_then(|rules| rules.config.clone()) {
+        wanted.rules = Some(rules);
+    }
+    wanted.dns = state.dns_resolver.as_ref().and_then(|dns| dns.config.clone());
+    wanted
+}
+
+fn config(files: &[(&str, &str)]) -> Config {
+    let mut all = Files::default();
+    for (name, text) in files {
+        all.insert(File::new(Folder::Etc, *name), (*text).to_owned());
+    }
+    Config::read(&all).unwrap_or_else(|(file, problem)| panic!("{file}: {problem}"))
+}
+
+fn hardware() -> Devices {
+    ["eth0", "eth1", "eth2"]
+        .into_iter()
+        .enumerate()
+        .map(|(index, name)| {
+            let mac = format!("02:00:5E:10:00:0{index}").parse::<Mac>().expect("a MAC address");
+            (name.to_owned(), Device { permanent_mac: Some(mac), driver: Some("virtio_net".to_owned()) })
+        })
+        .collect()
+}
+
+fn print(refusals: &[Refusal]) -> String {
+    let mut text = String::new();
+    for Refusal { interface, path, text: because } in refusals {
+        let _ = match interface {
+            Some(name) => writeln!(text, "refused: {name}: {path}: {because}"),
+            None => writeln!(text, "refused: {path}: {because}"),
+        };
+    }
+    text
+}
+
+#[test]
+fn examples_are_said_as_recorded() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/netplan");
+    let empty = Config::default();
+    let mut wrong = Vec::new();
+    for renderer in [Renderer::Networkd, Renderer::NetworkManager] {
+        let mut found = String::new();
+        for (name, state) in examples() {
+            let composed = compose(&empty, &empty, &wanted(&state), &target(renderer), &hardware());
+            let text = match composed {
+                Ok(composed) => composed.text,
+                Err(refusals) => print(&refusals),
+            };
+            let _ = write!(found, "### {name}\n{text}\n");
+        }
+        let path = root.join(format!("{}.txt", renderer.word()));
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(&path, &found).expect("the goldens can be written");
+        } else {
+            let recorded = fs::read_to_string(&path).unwrap_or_default();
+            let cases = |text: &str| -> Vec<String> { text.split("### ").map(str::to_owned).collect() };
+            let (recorded, found) = (cases(&recorded), cases(&found));
+            wrong.extend(found.into_iter().filter(|case| !recorded.contains(case)));
+        }
+    }
+    assert!(wrong.is_empty(), "not as recorded:\n{}", wrong.join("\n"));
+}
+
+/// What is said has to be in what is read, key by key.
+fn differences(read: &Json, said: &Json, path: &str, found: &mut Vec<String>) {
+    match said {
+        Json::Object(keys) => {
+            for (key, said) in keys {
+                differences(&read[key], said, &format!("{path}.{key}"), found);
+            }
+        }
+        Json::Array(said) if read.as_array().is_some_and(|read| read.len() == said.len()) => {
+            for (index, said) in said.iter().enumerate() {
+                differences(&read[index], said, &format!("{path}[{index}]"), found);
+            }
+        }
+        _ if read != said => found.push(format!("{path}: said {said}, read {read}")),
+        _ => {}
+    }
+}
+
+/// Keys that netplan's files have no word for because nothing needs to be said, or that say it elsewhere.
+const NOT_SAID: [&str; 9] = [
+    "/bridge/allow-extra-ports",
+    "/bridge/options/multicast-snooping",
+    "/ipv4/allow-extra-address",
+    "/vlan/reorder-headers",
+    "/vlan/loose-binding",
+    "/vlan/registration-protocol",
+    "/vlan/protocol",
+    "/copy-mac-from",
+    "/wait-ip",
+];
+
+#[test]
+fn what_is_written_is_read() {
+    let empty = Config::default();
+    let mut found = Vec::new();
+    let mut count = 0;
+    for renderer in [Renderer::Networkd, Renderer::NetworkManager] {
+        for (name, state) in examples() {
+            let wanted = wanted(&state);
+            let Ok(composed) = compose(&empty, &empty, &wanted, &target(renderer), &hardware()) else {
+                continue;
+            };
+            let own = config(&[(OWN, &composed.text)]);
+            let shown = read(&own, &hardware());
+            for wish in &wanted.interfaces {
+                let mut said = serde_json::to_value(&wish.said).expect("an interface prints");
+                if let Some(auth) = &mut said.get_mut("802.1x").and_then(Json::as_object_mut) {
+                    auth.retain(|key, _| !key.contains("password"));
+                }
+                for path in NOT_SAID {
+                    let (section, key) = path.rsplit_once('/').expect("a pointer has a slash");
+                    if let Some(keys) = said.pointer_mut(section).and_then(Json::as_object_mut) {
+                        keys.remove(key);
+                    }
+                }
+                // A cable's end is Ethernet, too.
+                if said.get("veth").is_some() {
+                    said["type"] = "veth".into();
+                }
+                let place = format!("{} {name} {}", renderer.word(), wish.interface.name);
+                match shown.interface(&wish.interface.name) {
+                    Some(shown) => differences(&json!(shown), &said, &place, &mut found),
+                    None if wish.interface.state() == InterfaceState::Down => {}
+                    None => found.push(format!("{place}: not read")),
+                }
+                count += 1;
+            }
+            let said = wanted.routes.len() + wanted.nowhere.as_ref().map_or(0, Vec::len);
+            if shown.config_routes().len() != said {
+                found.push(format!("{name}: {said} routes said, {} read", shown.config_routes().len()));
+            }
+            // Written again, it is the same.
+            let nothing = Wanted::default();
+            let again =
+                compose(&own, &empty, &nothing, &target(renderer), &hardware()).expect("nothing is asked");
+            assert_eq!(again.text, composed.text, "{name}");
+            let again = compose(&own, &empty, &wanted, &target(renderer), &hardware());
+            assert_eq!(again.map(|composed| composed.text), Ok(composed.text), "{name}");
+        }
+    }
+    assert!(count > 40, "only {count} interfaces");
+    assert_eq!(found, [""; 0]);
+}
+
+/// One document over what is there: `own` is our file, `foreign` are those of the administrator.
+fn over(own: &str, foreign: &[(&str, &str)], document: &str) -> Result<String, String> {
+    let document = Document::from_text(document).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let (state, _) = document.state().unwrap_or_else(|problems| panic!("{problems:?}"));
+    let (own, foreign) = (config(&[(OWN, own)]), config(foreign));
+    let composed = compose(&own, &foreign, &wanted(&state), &target(Renderer::Networkd), &hardware());
+    let text = composed.map(|composed| composed.text).map_err(|refusals| print(&refusals))?;
+    Ok(text.lines().skip_while(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect())
+}
+
+const INSTALLER: &str = "network:
+  version: 2
+  ethernets:
+    eth0:
+      match: {macaddress: \"02:00:5e:10:00:00\"}
+      set-name: eth0
+      dhcp4: true
+      optional: true
+    eth1:
+      addresses: [192.0.2.1/24]
+      routes:
+      - to: default
+        via: 192.0.2.254
+      nameservers: {addresses: [192.0.2.53]}
+";
+
+#[test]
+fn beside_others_only_the_difference_is_said() {
+    let foreign = [("50-cloud-init.yaml", INSTALLER)];
+    let more = "interfaces:
+- name: eth1
+  type: ethernet
+  mtu: 1400
+  ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}, {ip: 192.0.2.2, prefix-length: 24}]}
+  ipv6: {enabled: true}
+routes:
+  config:
+  - {destination: 0.0.0.0/0, next-hop-interface: eth1, next-hop-address: 192.0.2.254, metric: 0}
+  - {destination: 10.0.0.0/8, next-hop-interface: eth1, next-hop-address: 192.0.2.253}
+";
+    let said = "network:
+  version: 2
+  ethernets:
+    eth1:
+      accept-ra: false
+      addresses: [\"192.0.2.2/24\"]
+      mtu: 1400
+      routes:
+      - {to: \"10.0.0.0/8\", via: \"192.0.2.253\"}
+";
+    assert_eq!(over("", &foreign, more).as_deref(), Ok(said));
+    let off = "interfaces:
+- name: eth0
+  type: ethernet
+  ipv4: {enabled: false}
+  ipv6: {enabled: true, autoconf: true, dhcp: true}
+";
+    let said = "network:
+  version: 2
+  ethernets:
+    eth0:
+      accept-ra: true
+      dhcp4: false
+      dhcp6: true
+";
+    assert_eq!(over("", &foreign, off).as_deref(), Ok(said));
+}
+
+#[test]
+fn what_others_say_cannot_be_taken_back() {
+    let last = "network: {ethernets: {eth2: {mtu: 1300}}}";
+    let foreign = [("50-cloud-init.yaml", INSTALLER), ("99-last.yaml", last)];
+    let refused = |document: &str| over("", &foreign, document).expect_err("it is refused");
+    let only_there = "and only there it can be taken out";
+    let file = "/etc/netplan/50-cloud-init.yaml";
+    let other_address = "interfaces: [{name: eth1, type: ethernet, ipv4: {enabled: true, address: [{ip: 192.0.2.2, prefix-length: 24}]}}]";
+    assert_eq!(
+        refused(other_address),
+        format!(
+            "refused: eth1: ipv4.address: {file}:10:19 says `192.0.2.1/24` under `addresses`, {only_there}\n\
+             refused: eth1: : {file}:12:9 says an entry under `routes`, {only_there}\n"
+        )
+    );
+    assert_eq!(
+        refused("interfaces: [{name: eth0, type: ethernet, state: absent}]"),
+        format!("refused: eth0: state: {file}:4:5 defines it, and only there it can be removed\n")
+    );
+    assert_eq!(
+        refused("interfaces: [{name: eth1, type: dummy}]"),
+        format!("refused: eth1: type: {file}:9:5 defines it under `ethernets`\n")
+    );
+    assert_eq!(
+        refused("interfaces: [{name: eth2, type: ethernet, mtu: 1400, ipv4: {enabled: true, dhcp: true}}]"),
+        "refused: eth2: : /etc/netplan/99-last.yaml:1:30 comes after our file, and says another `mtu`\n"
+    );
+    let names = refused("dns-resolver: {config: {server: [198.51.100.53]}}");
+    let said = format!("{file}:14:33 says the name server `192.0.2.53`, {only_there}");
+    assert_eq!(names, format!("refused: dns-resolver.config: {said}\n"));
+    let several = [("50-all.yaml", "network: {ethernets: {all: {match: {name: 'eth*'}, dhcp4: true}}}")];
+    let found = over("", &several, "interfaces: [{name: eth0, type: ethernet, mtu: 1400}]");
+    assert_eq!(
+        found.expect_err("it is refused"),
+        "refused: eth0: name: the definition at /etc/netplan/50-all.yaml:1:23 is for several: eth0, eth1, eth2\n"
+    );
+}
+
+#[test]
+fn what_goes_is_taken_out_of_everything() {
+    let own = "network:
+  version: 2
+  ethernets: {eth1: {renderer: networkd}, eth2: {renderer: networkd}}
+  dummy-devices: {d0: {renderer: networkd, addresses: [192.0.2.7/24], nameservers: {addresses: [192.0.2.53]}}}
+  bridges:
+    br0: {renderer: networkd, interfaces: [eth1, eth2], parameters: {stp: false, path-cost: {eth1: 5, eth2: 6}}}
+";
+    let document = "interfaces: [{name: eth1, type: ethernet, state: absent}]";
+    let said = "network:
+  version: 2
+  ethernets:
+    eth2:
+      renderer: \"networkd\"
+  dummy-devices:
+    d0:
+      renderer: \"networkd\"
+      addresses: [\"192.0.2.7/24\"]
+      nameservers:
+        addresses: [\"192.0.2.53\"]
+  bridges:
+    br0:
+      renderer: \"networkd\"
+      interfaces: [\"eth2\"]
+      parameters:
+        path-cost:
+          eth2: 6
+        stp: false
+";
+    assert_eq!(over(own, &[], document).as_deref(), Ok(said));
+    let all = "interfaces:
+- {name: eth1, type: ethernet, state: absent}
+- {name: eth2, type: ethernet, state: absent}
+- {name: d0, type: dummy, state: absent}
+- {name: br0, type: linux-bridge, state: absent}
+";
+    assert_eq!(over(own, &[], all).as_deref(), Ok(""));
+}
+
+#[test]
+fn rules_and_names_stay_where_they_are_held() {
+    let own = "network:
+  version: 2
+  dummy-devices:
+    d0: {renderer: networkd, addresses: [192.0.2.7/24], routing-policy: [{from: 192.0.2.0/24, table: 200, priority: 5}]}
+    d1: {renderer: networkd, addresses: [198.51.100.7/24], routes: [{to: 0.0.0.0/0, via: 198.51.100.1}]}
+";
+    let document = "route-rules:
+  config:
+  - {ip-from: 192.0.2.0/24, route-table: 200, priority: 5}
+  - {ip-to: 203.0.113.0/24, route-table: 300}
+dns-resolver: {config: {server: [203.0.113.53], search: [example.org]}}
+";
+    let said = "network:
+  version: 2
+  dummy-devices:
+    d0:
+      renderer: \"networkd\"
+      addresses: [\"192.0.2.7/24\"]
+      routing-policy:
+      - {from: \"192.0.2.0/24\", priority: 5, table: 200}
+      - {to: \"203.0.113.0/24\", priority: 30000, table: 300}
+    d1:
+      renderer: \"networkd\"
+      addresses: [\"198.51.100.7/24\"]
+      nameservers:
+        addresses: [\"203.0.113.53\"]
+        search: [\"example.org\"]
+      routes:
+      - {to: \"0.0.0.0/0\", via: \"198.51.100.1\"}
+";
+    assert_eq!(over(own, &[], document).as_deref(), Ok(said));
+}
