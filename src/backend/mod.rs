@@ -3,6 +3,7 @@
 
 pub mod fake;
 pub mod kernel;
+pub mod netplan;
 pub mod nm;
 mod observer;
 

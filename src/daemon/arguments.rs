@@ -91,6 +91,8 @@ pub enum BackendName {
     Auto,
     /// Netlink; needs no other service
     Kernel,
+    /// A file beside those of the administrator, and `netplan apply`
+    Netplan,
     /// Profiles of NetworkManager
     #[value(name = "networkmanager")]
     NetworkManager,

@@ -8,16 +8,18 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::warn;
 use zbus::connection::Builder;
-use zbus::{Connection, ObjectPath, Variant};
 
 use super::{BackendName, DaemonError};
 use crate::backend::Backend;
 use crate::backend::kernel::KernelBackend;
+use crate::backend::netplan::NetplanBackend;
 use crate::backend::nm::NmBackend;
 use crate::engine::OpenRecord;
 use crate::kernel::mirror;
+use crate::netplan::Renderer;
 use crate::nm;
 use crate::ovsdb;
+use crate::system::systemd::Manager;
 
 /// Longest time that the bus may take to say whether NetworkManager runs.
 const ASK_MAX: Duration = Duration::from_secs(5);
@@ -26,12 +28,15 @@ const NETWORK_MANAGER: &str = "org.freedesktop.NetworkManager";
 const UNIT: &str = "NetworkManager.service";
 const BUS: &str = "org.freedesktop.DBus";
 const BUS_PATH: &str = "/org/freedesktop/DBus";
-const SYSTEMD: &str = "org.freedesktop.systemd1";
+const NETWORKD: &str = "systemd-networkd.service";
+/// The folder of ours that a reboot empties, and that of the netplan backend in it.
+const NETPLAN_SCRATCH: &str = "/run/nmstated/netplan";
 
 /// A backend there is, by the name that is in records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Driver {
     Kernel,
+    Netplan,
     NetworkManager,
 }
 
@@ -40,6 +45,7 @@ impl Driver {
     pub(super) fn named(name: &str) -> Option<Self> {
         match name {
             "kernel" => Some(Self::Kernel),
+            "netplan" => Some(Self::Netplan),
             "networkmanager" => Some(Self::NetworkManager),
             _ => None,
         }
@@ -51,6 +57,7 @@ impl Driver {
 pub(super) async fn choose(name: BackendName, open: Option<&OpenRecord>) -> (Driver, String) {
     match name {
         BackendName::Kernel => (Driver::Kernel, "it was asked for".into()),
+        BackendName::Netplan => (Driver::Netplan, "it was asked for".into()),
         BackendName::NetworkManager => (Driver::NetworkManager, "it was asked for".into()),
         BackendName::Auto => {
             let of_record = open.and_then(|OpenRecord { id, backend }| {
@@ -64,8 +71,14 @@ pub(super) async fn choose(name: BackendName, open: Option<&OpenRecord>) -> (Dri
     }
 }
 
-/// Whoever has NetworkManager run means it to have the network.
+/// Whoever has netplan define interfaces means it to have the network; else whoever has NetworkManager run
+/// means that.
 async fn for_host() -> (Driver, String) {
+    match NetplanBackend::defines(Path::new("/")) {
+        Ok(Some(why)) => return (Driver::Netplan, why),
+        Ok(None) => {}
+        Err(failure) => warn!("netplan's files cannot be read: {failure}"),
+    }
     match timeout(ASK_MAX, network_manager()).await {
         Ok(Ok(Some(why))) => (Driver::NetworkManager, why),
         Ok(Ok(None)) => (Driver::Kernel, "NetworkManager does not run".into()),
@@ -85,7 +98,7 @@ async fn network_manager() -> zbus::Result<Option<String>> {
     if reply.body().deserialize()? {
         return Ok(Some("NetworkManager runs".into()));
     }
-    Ok(unit_state(&bus).await?.filter(|state| is_up(state)).map(|state| format!("{UNIT} is {state}")))
+    Ok(unit_state(UNIT).await?.filter(|state| is_up(state)).map(|state| format!("{UNIT} is {state}")))
 }
 
 /// Whether a unit in that state is there, or will be (systemd(1), "Concepts").
@@ -93,23 +106,26 @@ fn is_up(state: &str) -> bool {
     matches!(state, "active" | "activating" | "reloading")
 }
 
-/// The state of its unit; None where systemd does not know it, or is not there.
-async fn unit_state(bus: &Connection) -> zbus::Result<Option<String>> {
-    let manager = format!("{SYSTEMD}.Manager");
-    let path = "/org/freedesktop/systemd1";
-    let reply = match bus.call_method(Some(SYSTEMD), path, Some(manager.as_str()), "GetUnit", &UNIT).await {
-        Ok(reply) => reply,
-        Err(zbus::Error::MethodError(..) | zbus::Error::FDO(_)) => return Ok(None),
-        Err(error) => return Err(error),
+/// The state of a unit; None where systemd does not know it, or is not there.
+async fn unit_state(unit: &str) -> zbus::Result<Option<String>> {
+    match Manager::connect().await?.state(unit).await {
+        Err(zbus::Error::MethodError(..) | zbus::Error::FDO(_)) => Ok(None),
+        state => state,
+    }
+}
+
+/// What carries out netplan's files that do not say: NetworkManager where only it runs, as netplan's
+/// documentation asks whoever has it to say so; else netplan's default.
+async fn renderer() -> Renderer {
+    let is_running = async |unit| match timeout(ASK_MAX, unit_state(unit)).await {
+        Ok(Ok(state)) => state.is_some_and(|state| is_up(&state)),
+        Ok(Err(_)) | Err(_) => false,
     };
-    let body = reply.body();
-    let unit: ObjectPath<'_> = body.deserialize()?;
-    let asked = (format!("{SYSTEMD}.Unit"), "ActiveState");
-    let properties = Some("org.freedesktop.DBus.Properties");
-    let reply = bus.call_method(Some(SYSTEMD), &unit, properties, "Get", &asked).await?;
-    let body = reply.body();
-    let state: Variant<'_> = body.deserialize()?;
-    Ok(Some(String::try_from(state)?))
+    if is_running(UNIT).await && !is_running(NETWORKD).await {
+        Renderer::NetworkManager
+    } else {
+        Renderer::Networkd
+    }
 }
 
 /// A backend at work, and the tasks that keep it so: each ends only with a reason.
@@ -130,6 +146,10 @@ pub(super) async fn open(driver: Driver) -> Result<Opened, DaemonError> {
     let kernel = KernelBackend::open(mirror, Path::new("/")).await.map_err(DaemonError::Backend)?;
     let backend: Arc<dyn Backend> = match driver {
         Driver::Kernel => Arc::new(kernel),
+        Driver::Netplan => {
+            let backend = NetplanBackend::open(kernel, "/", NETPLAN_SCRATCH, renderer().await);
+            Arc::new(backend.map_err(DaemonError::Backend)?)
+        }
         Driver::NetworkManager => {
             let (client, keeper) = nm::Client::open(None).await.map_err(DaemonError::NetworkManager)?;
             keepers.spawn(async move {

@@ -6,6 +6,7 @@ mod disk;
 mod folder;
 pub mod memory;
 mod safety_net;
+pub mod systemd;
 
 pub use clock::{BootClock, Clock, boot_id, thread_cpu};
 pub use disk::{Disk, StateDir};

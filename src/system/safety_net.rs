@@ -8,12 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use zbus::connection::Builder;
-use zbus::message::Type;
-use zbus::{Connection, MatchRule, MessageStream, ObjectPath, Variant};
-
 use super::Clock;
+use super::systemd::{Manager, Property, micros};
 
 /// Something outside this process that runs `nmstated --restore` in time.
 pub trait SafetyNet: Send + Sync {
@@ -34,12 +30,6 @@ const ACCURACY: Duration = Duration::from_secs(1);
 const BOOTED: &str = "/run/systemd/system";
 /// Where transient units are while they are loaded (systemd.unit(5), "Unit File Load Path").
 const TRANSIENT: &str = "/run/systemd/transient";
-
-const NAME: &str = "org.freedesktop.systemd1";
-const PATH: &str = "/org/freedesktop/systemd1";
-const MANAGER: &str = "org.freedesktop.systemd1.Manager";
-/// What is already there stands in the way of nothing, and a job that waits is replaced.
-const MODE: &str = "replace";
 
 /// A transient timer of systemd, which starts the instance of `nmstated-restore@.service` that is
 /// named after the state directory (org.freedesktop.systemd1(5), systemd.timer(5)).
@@ -65,20 +55,19 @@ impl SystemdTimer {
     async fn start(&self, at: Duration) -> zbus::Result<Result<(), String>> {
         let mut manager = Manager::connect().await?;
         if self.is_loaded() {
-            manager.job("StopUnit", &(&self.unit, MODE)).await?;
+            manager.stop(&self.unit).await?;
         }
         let in_time = at.saturating_sub(self.clock.now());
         let wall = self.clock.wall().saturating_add(in_time.as_secs());
         let monotonic = vec![("OnActiveSec", micros(in_time)), ("OnUnitInactiveSec", micros(AGAIN))];
-        let properties: Vec<(&str, Variant<'_>)> = vec![
+        let properties: Vec<Property<'_>> = vec![
             ("Description", "Puts the network back if nmstated does not".into()),
             ("TimersMonotonic", monotonic.into()),
             ("TimersCalendar", vec![("OnCalendar", format!("@{wall}"))].into()),
             ("AccuracyUSec", micros(ACCURACY).into()),
             ("RemainAfterElapse", false.into()),
         ];
-        let no_others: Vec<(&str, Vec<(&str, Variant<'_>)>)> = Vec::new();
-        let result = manager.job("StartTransientUnit", &(&self.unit, MODE, properties, no_others)).await?;
+        let result = manager.start_transient(&self.unit, properties).await?;
         Ok(match result.as_str() {
             "done" => Ok(()),
             other => {
@@ -89,7 +78,7 @@ impl SystemdTimer {
 
     async fn stop(&self) -> zbus::Result<()> {
         if self.is_loaded() {
-            Manager::connect().await?.job("StopUnit", &(&self.unit, MODE)).await?;
+            Manager::connect().await?.stop(&self.unit).await?;
         }
         Ok(())
     }
@@ -114,51 +103,6 @@ impl SafetyNet for SystemdTimer {
             result.unwrap_or_else(|error| Err(format!("systemd on the system bus: {error}")))
         })
     }
-}
-
-/// systemd, for a few calls.
-struct Manager {
-    bus: Connection,
-    removed: MessageStream,
-}
-
-impl Manager {
-    async fn connect() -> zbus::Result<Self> {
-        let bus = Builder::system().build().await?;
-        let rule = MatchRule::builder()
-            .msg_type(Type::Signal)
-            .sender(NAME)
-            .interface(MANAGER)
-            .member("JobRemoved")
-            .build()?;
-        let removed = MessageStream::for_match_rule(rule, &bus, None).await?;
-        Ok(Self { bus, removed })
-    }
-
-    /// Calls a method that makes a job, and waits for its end; answers with its result.
-    async fn job<B>(&mut self, method: &str, body: &B) -> zbus::Result<String>
-    where
-        B: serde::Serialize + zbus::DynamicType,
-    {
-        let reply = self.bus.call_method(Some(NAME), PATH, Some(MANAGER), method, body).await?;
-        let body = reply.body();
-        let job: ObjectPath<'_> = body.deserialize()?;
-        // Whoever asked for a job is told of its end, even if that comes before this answer.
-        while let Some(message) = self.removed.next().await {
-            let message = message?;
-            let body = message.body();
-            let (_, removed, _, result): (u32, ObjectPath<'_>, &str, &str) = body.deserialize()?;
-            if removed == job {
-                return Ok(result.to_owned());
-            }
-        }
-        Err(zbus::Error::Failure("the bus went away".into()))
-    }
-}
-
-/// As the bus has it: microseconds.
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// An absolute path as a part of a unit's name (systemd.unit(5), "String Escaping for Inclusion in

@@ -1,0 +1,86 @@
+//! Somebody's `netplan try`: while one waits for its answer, netplan applies nothing else.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// Exists while a try waits, and until it has put things back.
+const READY: &str = "run/netplan/netplan-try.ready";
+
+/// How a pending try stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Try {
+    None,
+    Waits,
+    /// It was killed. What it left behind makes netplan refuse everything.
+    Dead,
+}
+
+/// The file is there, and some process is the one that made it. `root`: where run/ and proc/ are.
+pub(super) fn look(root: &Path) -> Try {
+    if !root.join(READY).exists() {
+        return Try::None;
+    }
+    // What cannot be listed may hold one.
+    match is_running(root) {
+        Ok(false) => Try::Dead,
+        Ok(true) | Err(_) => Try::Waits,
+    }
+}
+
+/// Takes away what a dead one left.
+pub(super) fn clear(root: &Path) -> io::Result<()> {
+    match fs::remove_file(root.join(READY)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+fn is_running(root: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(root.join("proc"))? {
+        let path = entry?.path();
+        let is_process = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+        // A process that has ended meanwhile is none.
+        if is_process && fs::read(path.join("cmdline")).is_ok_and(|command| is_try(&command)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// As `python3 /usr/sbin/netplan try --timeout=9`: arguments end with a zero each (proc_pid_cmdline(5)).
+fn is_try(command: &[u8]) -> bool {
+    let mut words = command.split(|byte| *byte == 0);
+    let is_netplan = |word: &[u8]| word == b"netplan" || word.ends_with(b"/netplan");
+    words.any(is_netplan) && words.next() == Some(b"try")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_try_waits_as_long_as_its_process_lives() {
+        let root = tempfile::tempdir().expect("a folder");
+        let at = |path: &str| root.path().join(path);
+        assert_eq!(look(root.path()), Try::None);
+        fs::create_dir_all(at("run/netplan")).expect("a folder");
+        fs::write(at(READY), "").expect("a file");
+        assert_eq!(look(root.path()), Try::Waits, "nobody knows");
+        for (pid, command) in
+            [("7", "vi\0/etc/netplan/try\0"), ("8", "/usr/sbin/netplan\0get\0"), ("self", "")]
+        {
+            fs::create_dir_all(at(&format!("proc/{pid}"))).expect("a process");
+            fs::write(at(&format!("proc/{pid}/cmdline")), command).expect("its command");
+        }
+        assert_eq!(look(root.path()), Try::Dead);
+        fs::write(at("proc/7/cmdline"), "python3\0/usr/sbin/netplan\0try\0--timeout=9\0").expect("one");
+        assert_eq!(look(root.path()), Try::Waits);
+        clear(root.path()).expect("it goes");
+        clear(root.path()).expect("it is gone");
+        assert_eq!(look(root.path()), Try::None);
+    }
+}

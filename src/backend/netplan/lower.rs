@@ -1,0 +1,199 @@
+//! From a plan to what netplan is to say, in the document's terms. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::netplan::{Config, Devices, Wanted, Wish};
+use crate::plan::{Action, Change, InterfaceChange, Plan, Reason, is_static, only_changed, ports};
+use crate::state::{DnsSettings, Interface, InterfaceState, Ip, Part, Route, RouteRule, State};
+
+/// What `plan` wants of netplan on a system that is as `now`, where netplan's files say `config` together.
+pub(super) fn lower(plan: &Plan, now: &State, config: &Config, devices: &Devices) -> Wanted {
+    let mut lowering = Lowering { plan, now, config, devices, wanted: Wanted::default() };
+    lowering.interfaces();
+    lowering.take_over();
+    lowering.routes();
+    lowering.others();
+    lowering.wanted
+}
+
+struct Lowering<'a> {
+    plan: &'a Plan,
+    now: &'a State,
+    config: &'a Config,
+    devices: &'a Devices,
+    wanted: Wanted,
+}
+
+impl<'a> Lowering<'a> {
+    fn changes(&self) -> impl Iterator<Item = &'a InterfaceChange> + use<'a> {
+        self.plan.changes.iter().filter_map(|change| match change {
+            Change::Interface(change) => Some(&**change),
+            _ => None,
+        })
+    }
+
+    fn asked(&self, name: &str) -> Option<&'a Interface> {
+        self.plan.expected.interfaces().iter().find(|asked| asked.name == name && !asked.is_absent())
+    }
+
+    fn has_netdef(&self, name: &str) -> bool {
+        self.config.netdef_of(name, self.devices).is_some()
+    }
+
+    fn is_wanted(&self, name: &str) -> bool {
+        self.wanted.interfaces.iter().any(|wish| wish.interface.name == name)
+    }
+
+    fn interfaces(&mut self) {
+        for change in self.changes() {
+            match stays(change) {
+                None => drop(self.wanted.absent.insert(change.name.clone())),
+                Some(after) => {
+                    // Who only loses something, and was nothing of netplan's before, does not become it.
+                    let is_drawn_in =
+                        matches!(change.reason, Reason::DetachedFrom(_) | Reason::InterfaceGone(_))
+                            || matches!(change.reason, Reason::ControllerOf(_)) && !gains_port(change);
+                    if is_drawn_in && !self.has_netdef(&change.name) {
+                        continue;
+                    }
+                    let asked = self.asked(&change.name).filter(|_| change.reason == Reason::Desired);
+                    let said = asked.cloned().unwrap_or_else(|| only_changed(after, change));
+                    let interface = configured(after);
+                    self.wanted.interfaces.push(Wish { interface, said, current: change.before.clone() });
+                }
+            }
+        }
+    }
+
+    /// Interfaces of the document that are as it wants them, but that nobody would bring back after a reboot.
+    fn take_over(&mut self) {
+        for asked in self.plan.expected.interfaces() {
+            let is_in_document = self.plan.origins.contains_key(&(asked.name.clone(), asked.kind().clone()));
+            let is_up = asked.state() == InterfaceState::Up;
+            if is_in_document && is_up && !self.is_wanted(&asked.name) && !self.has_netdef(&asked.name) {
+                self.add(&asked.name.clone(), asked.clone());
+            }
+        }
+    }
+
+    /// An interface that stays as it is, but has something to say.
+    fn add(&mut self, name: &str, said: Interface) {
+        let now = self.now.interfaces().iter().find(|now| now.name == name && !now.kind().is_userspace());
+        if let Some(now) = now.filter(|_| !self.is_wanted(name)) {
+            let current = Some(now.clone());
+            self.wanted.interfaces.push(Wish { interface: configured(now), said, current });
+        }
+    }
+
+    /// Every static route of the interfaces that are written.
+    fn routes(&mut self) {
+        let changes: Vec<_> = self
+            .plan
+            .changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Route(change) => Some(change),
+                _ => None,
+            })
+            .collect();
+        let names = changes.iter().filter_map(|change| change.route.next_hop_interface.clone());
+        for name in names.collect::<BTreeSet<_>>() {
+            if !self.wanted.absent.contains(&name) {
+                self.unchanged(&name);
+            }
+        }
+        let is_removed = |route: &Route| {
+            changes.iter().any(|change| change.action == Action::Remove && change.route == *route)
+        };
+        let kept = self.now.config_routes().iter().filter(|route| !is_removed(route)).cloned();
+        let added = changes.iter().filter(|change| change.action != Action::Remove);
+        let mut routes: Vec<Route> = kept.collect();
+        for change in added {
+            if !routes.contains(&change.route) {
+                routes.push(change.route.clone());
+            }
+        }
+        routes.retain(|route| match &route.next_hop_interface {
+            Some(name) => self.is_wanted(name),
+            None => changes.iter().any(|change| change.route == *route),
+        });
+        self.wanted.routes = routes;
+    }
+
+    /// Rules and name servers, and interfaces to hold them.
+    fn others(&mut self) {
+        let mut rules: Option<Vec<RouteRule>> = None;
+        let mut dns: Option<DnsSettings> = None;
+        for change in &self.plan.changes {
+            match change {
+                Change::Rule(change) => {
+                    let rules = rules.get_or_insert_with(|| self.now.config_rules().to_vec());
+                    match change.action {
+                        Action::Remove => rules.retain(|rule| *rule != change.rule),
+                        Action::Add | Action::Modify => rules.push(change.rule.clone()),
+                    }
+                }
+                Change::Dns(change) => dns = Some(change.after.clone()),
+                _ => {}
+            }
+        }
+        if rules.is_some() || dns.is_some() {
+            for name in self.holders() {
+                self.unchanged(&name);
+            }
+        }
+        (self.wanted.rules, self.wanted.dns) = (rules, dns);
+    }
+
+    /// Interfaces that may hold what belongs to none: those of netplan that are up and have addresses, and
+    /// the one that the default route goes through.
+    fn holders(&self) -> BTreeSet<String> {
+        let gone = |name: &str| self.wanted.absent.contains(name);
+        let has_ip = |interface: &Interface| {
+            [interface.ipv4.as_deref(), interface.ipv6.as_deref()]
+                .into_iter()
+                .flatten()
+                .any(|ip| ip.is_enabled() && (ip.dhcp == Some(true) || ip.addresses().iter().any(is_static)))
+        };
+        let ours = self.now.interfaces().iter().filter(|now| now.is_up() && has_ip(now));
+        let ours = ours.filter(|now| self.has_netdef(&now.name)).map(|now| now.name.clone());
+        let is_default = |route: &&Route| route.destination.as_ref().is_some_and(|to| to.prefix() == 0);
+        let default = self.now.config_routes().iter().filter(is_default);
+        let default = default.filter_map(|route| route.next_hop_interface.clone());
+        ours.chain(default).filter(|name| !gone(name)).collect()
+    }
+
+    fn unchanged(&mut self, name: &str) {
+        let Some(now) = self.now.interfaces().iter().find(|now| now.name == name) else { return };
+        let said = Interface::new(name, now.kind().clone(), now.state());
+        self.add(name, said);
+    }
+}
+
+/// The interface as it shall be, if netplan shall have it.
+fn stays(change: &InterfaceChange) -> Option<&Interface> {
+    let after = change.after.as_ref().filter(|after| !after.is_absent())?;
+    (after.is_up() || !after.kind().is_virtual()).then_some(after)
+}
+
+/// Whether an interface is a port, or anything else that rests on it, that was not before.
+fn gains_port(change: &InterfaceChange) -> bool {
+    let of = |interface: &Option<Interface>| {
+        let found = interface.as_ref().and_then(ports).unwrap_or_default();
+        found.into_iter().map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    !of(&change.after).is_subset(&of(&change.before))
+}
+
+/// Without what others have given it: leases, advertised and the kernel's own addresses.
+fn configured(interface: &Interface) -> Interface {
+    let mut own = interface.clone();
+    own.drop_read_only();
+    let families: [Option<&mut Ip>; 2] = [own.ipv4.as_deref_mut(), own.ipv6.as_deref_mut()];
+    for ip in families.into_iter().flatten() {
+        if let Some(addresses) = &mut ip.address {
+            addresses.retain(is_static);
+        }
+    }
+    own
+}

@@ -1,0 +1,189 @@
+//! netplan's programs. They run as transient services, outside of our sandbox and control group: an apply
+//! that is cut off half way can leave NetworkManager stopped, so it ends as it would if we are killed.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::folders::Folders;
+use crate::backend::Failure;
+use crate::netplan::{Files, Version};
+use crate::state::ErrorKind;
+use crate::system::systemd::{Ended, Manager, Program};
+
+/// Where a program is, and of which netplan it is: since 1.2 another writes what the renderers read; before
+/// 0.107 it was not among the programs of `libexec`. What older versions of a line lack, they say themselves.
+const GENERATORS: [(&str, Version); 3] = [
+    ("/usr/libexec/netplan/configure", Version::new(1, 2, 0)),
+    ("/usr/libexec/netplan/generate", Version::new(1, 1, 2)),
+    ("/lib/netplan/generate", Version::new(0, 106, 0)),
+];
+const TOOLS: [&str; 2] = ["/usr/sbin/netplan", "/usr/bin/netplan"];
+
+/// Names of services. One of each runs at a time.
+const APPLY: &str = "nmstated-netplan-apply.service";
+const CHECK: &str = "nmstated-netplan-check.service";
+
+/// Longest that an apply may take: a hundred VLANs took NetworkManager a minute.
+const APPLY_MAX: Duration = Duration::from_secs(110);
+const CHECK_MAX: Duration = Duration::from_secs(20);
+/// How long one that an earlier process started may go on.
+const EARLIER_MAX: Duration = Duration::from_secs(40);
+/// How long systemd may take to say that there is none.
+const ASK_MAX: Duration = Duration::from_secs(60);
+/// What of an output is looked at.
+const OUTPUT_MAX: u64 = 64 << 10;
+
+/// The status of an apply that found the configuration invalid, and so changed nothing.
+const NOTHING_TOUCHED: i32 = 78;
+
+/// The netplan of this host.
+#[derive(Clone, Debug)]
+pub(super) struct Programs {
+    generator: &'static str,
+    tool: &'static str,
+    pub(super) version: Version,
+    /// A folder of ours, of root alone.
+    scratch: PathBuf,
+}
+
+impl Programs {
+    /// None where netplan is not installed. `scratch`: a folder for copies of its files and for what its
+    /// programs say, which is lost with a reboot.
+    pub(super) fn find(scratch: &Path) -> Option<Self> {
+        let (generator, version) = GENERATORS.into_iter().find(|(path, _)| Path::new(path).exists())?;
+        let tool = TOOLS.into_iter().find(|path| Path::new(path).exists())?;
+        Some(Self { generator, tool, version, scratch: scratch.to_owned() })
+    }
+
+    /// Has netplan say whether it understands these files. Nothing of the host is changed.
+    pub(super) async fn check(&self, files: &Files) -> Result<(), Failure> {
+        let root = self.scratch.join("check");
+        Folders::copy(files, &root)?;
+        let root = root.display().to_string();
+        let command = [self.generator, "--root-dir", &root];
+        let description = "Check a configuration of netplan for nmstated";
+        let (ended, output) = self.run(CHECK, description, &command, CHECK_MAX).await?;
+        if ended == Ended::Exit(0) {
+            return Ok(());
+        }
+        let why = complaint(&output, &root).unwrap_or_else(|| words(&ended));
+        let message = format!("netplan refuses the configuration: {why}");
+        Err(Failure { kind: ErrorKind::PluginFailure, subject: None, message })
+    }
+
+    /// Applies what is in netplan's folders. Virtual links that `before` defines and nobody does now are
+    /// deleted.
+    pub(super) async fn apply(&self, before: &Files) -> Result<(), Failure> {
+        let state = self.scratch.join("before");
+        Folders::copy(before, &state)?;
+        let state = state.display().to_string();
+        let command = [self.tool, "apply", "--state", &state];
+        let description = "Apply the configuration of netplan for nmstated";
+        let (ended, output) = self.run(APPLY, description, &command, APPLY_MAX).await?;
+        let how = match ended {
+            Ended::Exit(0) => return Ok(()),
+            Ended::Exit(NOTHING_TOUCHED) => "netplan refuses the configuration",
+            _ => "netplan could not apply the configuration",
+        };
+        let why = complaint(&output, "").unwrap_or_else(|| words(&ended));
+        let message = format!("{how}: {why}");
+        Err(Failure { kind: ErrorKind::PluginFailure, subject: None, message })
+    }
+
+    /// Waits until no apply runs that an earlier process has begun.
+    pub(super) async fn at_rest(&self) -> Result<(), Failure> {
+        let wait = async { Manager::connect().await?.ended(APPLY, EARLIER_MAX).await };
+        match timeout(ASK_MAX, wait).await {
+            Ok(done) => done.map_err(|error| bus(&error)),
+            Err(_) => Err(failure("systemd does not answer".into())),
+        }
+    }
+
+    async fn run(
+        &self,
+        unit: &str,
+        description: &str,
+        command: &[&str],
+        limit: Duration,
+    ) -> Result<(Ended, String), Failure> {
+        let output = self.scratch.join("output");
+        let program = Program { unit, description, command, output: &output, limit };
+        let run = async { Manager::connect().await?.run(program).await };
+        let ended = run.await.map_err(|error| bus(&error))?;
+        let said =
+            read(&output).map_err(|error| failure(format!("cannot read what netplan said: {error}")))?;
+        Ok((ended, said))
+    }
+}
+
+/// What is wrong, in netplan's words but without the line of the file, which may hold a secret.
+fn complaint(output: &str, root: &str) -> Option<String> {
+    let is_one = |line: &&str| {
+        let has_place = |word: &str| line.starts_with('/') && line.contains(word);
+        has_place(": Error in network definition")
+            || has_place(": Invalid YAML")
+            || line.starts_with("ERROR:")
+    };
+    let line = output.lines().find(is_one)?;
+    let line = line.strip_prefix("ERROR:").map_or(line, str::trim);
+    Some(line.strip_prefix(root).unwrap_or(line).trim_end_matches(':').to_owned())
+}
+
+fn words(ended: &Ended) -> String {
+    match ended {
+        Ended::Exit(status) => format!("it ended with status {status}"),
+        Ended::Otherwise(result) => format!("it did not end by itself ({result})"),
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    match fs::File::open(path) {
+        // It said nothing.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        file => drop(file?.take(OUTPUT_MAX).read_to_end(&mut bytes)?),
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn failure(message: String) -> Failure {
+    Failure { kind: ErrorKind::PluginFailure, subject: None, message }
+}
+
+fn bus(error: &zbus::Error) -> Failure {
+    failure(format!("cannot have systemd run netplan: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_complaint_has_its_place_and_no_line_of_the_file() {
+        let root = "/run/nmstated/netplan/check";
+        for (output, said) in [
+            (
+                "/run/nmstated/netplan/check/etc/netplan/10-a.yaml:5:7: Error in network definition: unknown \
+                 key 'adresses'\n      password: secret\n      ^\n",
+                Some("/etc/netplan/10-a.yaml:5:7: Error in network definition: unknown key 'adresses'"),
+            ),
+            (
+                "\n** (generate:7): WARNING **: 12:57:59.857: Permissions for /x are too open.\n\
+                 /run/nmstated/netplan/check/run/netplan/9.yaml:5:1: Invalid YAML: did not find expected ',' \
+                 or '}':\n}\n^\n",
+                Some("/run/netplan/9.yaml:5:1: Invalid YAML: did not find expected ',' or '}'"),
+            ),
+            (
+                "ERROR: eth8: NetworkManager only supports unicast routes\n\n",
+                Some("eth8: NetworkManager only supports unicast routes"),
+            ),
+            ("Traceback (most recent call last):\n  secret", None),
+        ] {
+            assert_eq!(complaint(output, root).as_deref(), said);
+        }
+    }
+}
