@@ -33,6 +33,14 @@ pub(super) struct Own {
     pub etc: Option<String>,
 }
 
+/// Without the texts.
+impl std::fmt::Debug for Own {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let length = |text: &Option<String>| text.as_ref().map(String::len);
+        f.debug_struct("Own").field("run", &length(&self.run)).field("etc", &length(&self.etc)).finish()
+    }
+}
+
 impl Own {
     pub(super) fn of(files: &Files) -> Self {
         let text = |folder| files.get(&File::new(folder, OWN)).map(str::to_owned);

@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 
 use crate::netplan::{Config, Devices, Wanted, Wish};
 use crate::plan::{Action, Change, InterfaceChange, Plan, Reason, is_static, only_changed, ports};
-use crate::state::{DnsSettings, Interface, InterfaceState, Ip, Part, Route, RouteRule, State};
+use crate::state::{DnsSettings, Interface, InterfaceType, Ip, Part, Route, RouteRule, State};
 
 /// What `plan` wants of netplan on a system that is as `now`, where netplan's files say `config` together.
 pub(super) fn lower(plan: &Plan, now: &State, config: &Config, devices: &Devices) -> Wanted {
     let mut lowering = Lowering { plan, now, config, devices, wanted: Wanted::default() };
     lowering.interfaces();
-    lowering.take_over();
     lowering.routes();
     lowering.others();
     lowering.wanted
@@ -56,22 +55,12 @@ impl<'a> Lowering<'a> {
                     if is_drawn_in && !self.has_netdef(&change.name) {
                         continue;
                     }
-                    let asked = self.asked(&change.name).filter(|_| change.reason == Reason::Desired);
+                    let is_asked = matches!(change.reason, Reason::Desired | Reason::Unkept);
+                    let asked = self.asked(&change.name).filter(|_| is_asked);
                     let said = asked.cloned().unwrap_or_else(|| only_changed(after, change));
                     let interface = configured(after);
                     self.wanted.interfaces.push(Wish { interface, said, current: change.before.clone() });
                 }
-            }
-        }
-    }
-
-    /// Interfaces of the document that are as it wants them, but that nobody would bring back after a reboot.
-    fn take_over(&mut self) {
-        for asked in self.plan.expected.interfaces() {
-            let is_in_document = self.plan.origins.contains_key(&(asked.name.clone(), asked.kind().clone()));
-            let is_up = asked.state() == InterfaceState::Up;
-            if is_in_document && is_up && !self.is_wanted(&asked.name) && !self.has_netdef(&asked.name) {
-                self.add(&asked.name.clone(), asked.clone());
             }
         }
     }
@@ -189,6 +178,10 @@ fn gains_port(change: &InterfaceChange) -> bool {
 fn configured(interface: &Interface) -> Interface {
     let mut own = interface.clone();
     own.drop_read_only();
+    if *own.kind() == InterfaceType::Veth && own.veth.is_none() {
+        // Its other end is in another network namespace: here it is a card like any other.
+        own.kind = Some(InterfaceType::Ethernet);
+    }
     let families: [Option<&mut Ip>; 2] = [own.ipv4.as_deref_mut(), own.ipv6.as_deref_mut()];
     for ip in families.into_iter().flatten() {
         if let Some(addresses) = &mut ip.address {

@@ -206,7 +206,9 @@ impl NetplanBackend {
             self.programs.apply(&files).await?;
         }
         step(4, "what netplan leaves");
-        let capabilities = Arc::new(self.capabilities());
+        // What is kept is netplan's alone.
+        let (dormant, unkept) = Default::default();
+        let capabilities = Arc::new(Capabilities { dormant, unkept, ..self.capabilities() });
         let rest = || {
             let (plan, capabilities) = (plan.clone(), capabilities.clone());
             async move { self.once_settled(move |now| remainder::of_plan(&plan, now, &capabilities)).await }
@@ -358,31 +360,43 @@ impl NetplanBackend {
         failure(format!("cannot write to {}: {error}", self.scratch.display()))
     }
 
-    /// Interfaces that are not there, but that our file would bring.
-    fn dormant(&self) -> BTreeMap<String, Interface> {
-        let Ok(config) = Config::read(&self.images.files.files().only(OWN)) else { return BTreeMap::new() };
+    /// Interfaces that are not there, but that our file would bring; and those that are there, and that no
+    /// file defines.
+    fn kept(&self) -> (BTreeMap<String, Interface>, BTreeSet<String>) {
+        let files = self.images.files.files();
+        let read = (Config::read(&files.only(OWN)), Config::read(&files), self.observe());
+        // Nothing can be planned without.
+        let (Ok(own), Ok(all), Ok(seen)) = read else { return Default::default() };
         let devices = self.devices();
-        let absent = config.netdefs.values().filter(|netdef| netdef.devices(&devices).is_empty());
+        let absent = own.netdefs.values().filter(|netdef| netdef.devices(&devices).is_empty());
         let interface = |id: &str, kind| Interface::new(id, kind, InterfaceState::Down);
-        absent
-            .filter_map(|netdef| Some((netdef.id.clone(), interface(&netdef.id, kind(netdef.kind)?))))
-            .collect()
+        let dormant =
+            absent.filter_map(|netdef| Some((netdef.id.clone(), interface(&netdef.id, kind(netdef.kind)?))));
+        let known = |interface: &&Interface| {
+            interface.is_up() && NETDEFS.iter().any(|(_, kind)| kind == interface.kind())
+        };
+        let unkept = seen.state.interfaces().iter().filter(known).map(|interface| interface.name.clone());
+        let unkept = unkept.filter(|name| all.netdef_of(name, &devices).is_none());
+        (dormant.collect(), unkept.collect())
     }
 }
 
 const WAITS: &str = "a `netplan try` awaits confirmation: netplan applies nothing else until it has ended";
 
+/// Types of definitions, and what they make.
+const NETDEFS: [(Kind, InterfaceType); 8] = [
+    (Kind::Ethernet, InterfaceType::Ethernet),
+    (Kind::Bond, InterfaceType::Bond),
+    (Kind::Bridge, InterfaceType::LinuxBridge),
+    (Kind::Vlan, InterfaceType::Vlan),
+    (Kind::Vrf, InterfaceType::Vrf),
+    (Kind::Dummy, InterfaceType::Dummy),
+    (Kind::Veth, InterfaceType::Veth),
+    (Kind::Tunnel, InterfaceType::Vxlan),
+];
+
 fn kind(kind: Kind) -> Option<InterfaceType> {
-    Some(match kind {
-        Kind::Ethernet => InterfaceType::Ethernet,
-        Kind::Bond => InterfaceType::Bond,
-        Kind::Bridge => InterfaceType::LinuxBridge,
-        Kind::Vlan => InterfaceType::Vlan,
-        Kind::Vrf => InterfaceType::Vrf,
-        Kind::Dummy => InterfaceType::Dummy,
-        Kind::Veth => InterfaceType::Veth,
-        Kind::Tunnel | Kind::Wifi | Kind::Modem | Kind::NmDevice => return None,
-    })
+    NETDEFS.iter().find(|(known, _)| *known == kind).map(|(_, made)| made.clone())
 }
 
 /// Whether netplan has anything to do with it.
@@ -411,6 +425,7 @@ fn first(problems: &[Problem]) -> Failure {
 
 impl Backend for NetplanBackend {
     fn capabilities(&self) -> Capabilities {
+        let (dormant, unkept) = self.kept();
         Capabilities {
             backend: "netplan",
             interface_types: self.kernel.kinds().types(),
@@ -419,7 +434,9 @@ impl Backend for NetplanBackend {
             // netplan has no place for an interface that is defined and down.
             profiles: false,
             persists: true,
-            dormant: self.dormant(),
+            own_net: None,
+            dormant,
+            unkept,
         }
     }
 
