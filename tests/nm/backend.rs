@@ -12,7 +12,7 @@ use nmstated::kernel::mirror::{self, Paths};
 use nmstated::nm::Client;
 use nmstated::ovsdb;
 use nmstated::plan::{Options, Plan, plan};
-use nmstated::state::{Document, State};
+use nmstated::state::{Document, ErrorKind, State};
 use nmstated::verify;
 
 use crate::harness::{Harness, ip, soon, with_manager};
@@ -314,6 +314,26 @@ fn what_networkmanager_does_not_hold_comes_back_too() {
         host.restore(&snapshot).await;
         pretty(&before, &host.shown().await);
         assert!(host.files().is_empty() || !host.files().keys().any(|path| path.contains("one")));
+    });
+}
+
+/// Debian's has no plugin for it (semantics V43).
+#[test]
+fn open_vswitch_needs_a_plugin_of_networkmanager() {
+    with_manager(|harness| async {
+        let host = Host::on(harness).await;
+        let document = "interfaces: [{name: br0, type: ovs-bridge, bridge: {port: [{name: in0}]}}]";
+        let refused = host.backend.refuse(&host.plan(document).await);
+        let of_type = refused.iter().find(|problem| problem.path.to_string() == "interfaces[0].type");
+        let of_type = of_type.unwrap_or_else(|| panic!("{refused:?}"));
+        assert_eq!(of_type.kind, ErrorKind::DependencyError);
+        assert!(of_type.message.ends_with("has no plugin for Open vSwitch"), "{of_type}");
+        // Nor is there a database (V42).
+        let gone = host.plan("interfaces: [{name: br0, type: ovs-bridge, state: absent}]").await;
+        let refused = host.backend.refuse(&gone);
+        let kinds: Vec<ErrorKind> = refused.iter().map(|problem| problem.kind).collect();
+        assert_eq!(kinds, [ErrorKind::PluginFailure], "{refused:?}");
+        assert!(host.backend.refuse(&host.plan("interfaces: [{name: lo, type: loopback}]").await).is_empty());
     });
 }
 

@@ -118,7 +118,10 @@ fn interface(plan: &Plan, change: &InterfaceChange, kinds: &Kinds, problems: &mu
     let Some(after) = change.after.as_ref().filter(|_| change.action != Action::Remove) else { return };
     let made = (change.action == Action::Add || change.rebuild) && after.is_up();
     if made && let Some(because) = cannot_make(change, kinds) {
-        problems.push(unsupported(path.key("type"), because));
+        // Semantics V43.
+        let needs_ovs = matches!(change.kind, InterfaceType::OvsBridge | InterfaceType::OvsInterface);
+        let kind = if needs_ovs { ErrorKind::DependencyError } else { ErrorKind::NotSupportedError };
+        problems.push(Problem::new(kind, path.key("type"), because));
         return;
     }
     for field in &change.fields {
@@ -179,7 +182,11 @@ mod tests {
         );
         let plan = plan(&state(desired), &now, &capabilities, &Options::default()).expect("a plan");
         let problems = refuse(&plan, &Kinds::default(), &ResolverOwner::Nobody);
-        assert!(problems.iter().all(|problem| problem.kind == ErrorKind::NotSupportedError));
+        for problem in &problems {
+            let lacks_ovs = problem.message.contains("cannot make interfaces of type `ovs-");
+            let kind = if lacks_ovs { ErrorKind::DependencyError } else { ErrorKind::NotSupportedError };
+            assert_eq!(problem.kind, kind, "{problem}");
+        }
         problems.iter().map(ToString::to_string).collect()
     }
 

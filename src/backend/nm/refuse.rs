@@ -61,9 +61,9 @@ fn interface(
             problems.push(problem);
         }
     };
-    let mut refuse = |path: Path, text: String| push(ErrorKind::NotSupportedError, path, text);
     if is_left_alone(change, image) {
-        refuse(
+        push(
+            ErrorKind::NotSupportedError,
             path,
             "NetworkManager's configuration (unmanaged-devices) tells it to leave this one alone".into(),
         );
@@ -71,9 +71,10 @@ fn interface(
     }
     let is_ovs = matches!(change.kind, InterfaceType::OvsBridge | InterfaceType::OvsInterface);
     if is_ovs && !image.version.has_ovs {
-        refuse(path.key("type"), no_ovs(&image.version));
+        push(ErrorKind::DependencyError, path.key("type"), no_ovs(&image.version));
         return;
     }
+    let mut refuse = |path: Path, text: String| push(ErrorKind::NotSupportedError, path, text);
     let made = after.is_up() && (change.action == Action::Add || change.rebuild);
     let kernel_makes = change.kind.is_virtual() && !is_ovs && change.kind != InterfaceType::Ipsec;
     if made && kernel_makes && !types.contains(&change.kind) {
@@ -146,6 +147,7 @@ fn routes_without_address(plan: &Plan, now: &State, version: &Version) -> Vec<Pr
     problems
 }
 
+/// Semantics V43.
 fn no_ovs(version: &Version) -> String {
     let Version { major, minor, micro, .. } = version;
     format!("this NetworkManager ({major}.{minor}.{micro}) has no plugin for Open vSwitch")
