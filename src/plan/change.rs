@@ -52,7 +52,8 @@ pub struct Plan {
     /// What verification compares with the state after: the desired document with names
     /// resolved and completed, still partial.
     pub expected: State,
-    /// Where in the client's document each interface of `expected` stands, by name and type.
+    /// Where in the client's document each interface of `expected` stands, by name and type; and each that
+    /// shall be gone, and is.
     pub origins: BTreeMap<(String, InterfaceType), Path>,
     /// What was dropped or decided, in sentences for a person.
     pub warnings: Vec<String>,

@@ -7,7 +7,7 @@ use super::merge::is_static;
 use super::{Capabilities, Merged, Reason, family};
 use crate::state::{Interface, InterfaceType, Ip, Path};
 
-/// The interfaces to verify, in order of keys, and where they stand in the document.
+/// The interfaces to verify, in order of keys, and where all that are asked for stand in the document.
 pub fn expected(
     merged: &Merged,
     capabilities: &Capabilities,
@@ -20,6 +20,9 @@ pub fn expected(
             continue; // nothing was asked of it
         }
         if member.current.is_none() && is_gone(member, capabilities) {
+            if member.position.is_some() {
+                origins.insert((desired.name.clone(), desired.kind().clone()), member.path());
+            }
             continue;
         }
         let mut own = desired.clone();

@@ -10,8 +10,8 @@ use super::relations::{adopt_port, base, peer, ports, retain_ports};
 use super::routes::{MAIN_TABLE, table_of};
 use super::{Change, Key, Plan, ovs};
 use crate::state::{
-    Interface, Mark, Net, OvnBridgeMapping, OvnSettings, OvsSettings, OvsTable, Route, RouteRule, RouteRules,
-    Routes, Selector, Shared, State,
+    Interface, InterfaceType, Mark, Net, OvnBridgeMapping, OvnSettings, OvsSettings, OvsTable, Route,
+    RouteRule, RouteRules, Routes, Selector, Shared, State,
 };
 
 /// What the plans of a transaction change, by what identifies it.
@@ -29,6 +29,9 @@ pub struct Touched {
     other_config: BTreeSet<String>,
     #[serde(default)]
     mappings: BTreeSet<String>,
+    /// Something that Open vSwitch's database keeps.
+    #[serde(default)]
+    ovs: bool,
 }
 
 /// Destination and table. Who adds another route of the same key in the same minute has a conflict
@@ -42,6 +45,13 @@ impl Touched {
     /// Adds what the plan changes.
     pub fn extend(&mut self, plan: &Plan) {
         for change in &plan.changes {
+            self.ovs |= match change {
+                Change::Interface(change) => {
+                    matches!(change.kind, InterfaceType::OvsBridge | InterfaceType::OvsInterface)
+                }
+                Change::OvsDb(_) | Change::Ovn(_) => true,
+                Change::Route(_) | Change::Rule(_) | Change::Dns(_) | Change::Hostname(_) => false,
+            };
             match change {
                 Change::Interface(change) => {
                     self.interfaces.insert(change.name.clone());
@@ -80,6 +90,11 @@ impl Touched {
 
     pub fn has_hostname(&self) -> bool {
         self.hostname
+    }
+
+    /// Whether anything of it is kept by Open vSwitch's database.
+    pub fn has_ovs(&self) -> bool {
+        self.ovs
     }
 
     /// The state to go back to from `current`: what is touched as it was `before`, everything else

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::work::{Await, Database as Todo, Layer, Until, Which};
-use crate::backend::Failure;
+use crate::backend::{Failure, Snapshot};
 use crate::nm::image::Image as Profiles;
 use crate::ovsdb::{self, Bridge, Database, Error, Image, Keys, NM_UUID, Op};
 use crate::plan::{self, Change, InterfaceChange, Plan, ValueChange, ports};
@@ -25,7 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest time that NetworkManager may take to remove what it does not want any more.
 const GOES_MAX: Duration = Duration::from_secs(3);
 
-const NOT_CONNECTED: &str = "NetworkManager may not be connected to the Open vSwitch database; restart it";
+/// NetworkManager 1.52 looks for it only when it starts.
+const NOT_CONNECTED: &str =
+    "NetworkManager seems not to be connected to Open vSwitch's database: restart NetworkManager";
 
 /// What a plan asks of the database, in the order of its changes.
 pub(super) fn of_plan(plan: &Plan) -> Vec<Todo> {
@@ -75,6 +77,17 @@ pub(super) fn way_back(back: &State, now: &State) -> Vec<Todo> {
         }
     };
     of_plan(&plan::restore(&part(back), &part(now)))
+}
+
+/// Whether a snapshot cannot be gone back to without the database: it was there, and keeps some of
+/// what the transaction touches.
+pub(super) fn is_needed(snapshot: &Snapshot) -> bool {
+    snapshot.state.ovs_db.is_some() && snapshot.touched.has_ovs()
+}
+
+/// Waits until the database is there, at most so long.
+pub(super) async fn comes(database: &Database, patience: Duration) {
+    within(database, patience, |image| image.is_some()).await;
 }
 
 /// What comes before NetworkManager's part: Open vSwitch may have to be told of DPDK before the
@@ -312,3 +325,6 @@ fn uninitialised() -> Failure {
 pub(super) fn failure(message: String) -> Failure {
     Failure { kind: ErrorKind::PluginFailure, subject: None, message }
 }
+
+#[cfg(test)]
+mod tests;

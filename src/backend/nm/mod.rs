@@ -256,6 +256,10 @@ impl NmBackend {
         let mut reached = BTreeSet::new();
         for _ in 0..RESTORE_ROUNDS {
             self.comes().await?;
+            // Without it, the way back of what it keeps is not known. Whether it has come is seen then.
+            if database::is_needed(snapshot) {
+                database::comes(&self.database, COMES_MAX).await;
+            }
             self.settled_afresh().await?;
             let way = self.way_back(snapshot, was, &reached).await?;
             if done.is_ok() && way.is_there() {

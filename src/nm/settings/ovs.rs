@@ -76,6 +76,8 @@ pub fn read_ovs_port(profile: &Profile) -> Option<OvsBridgePort> {
     port.bond = is_bond.then_some(bond);
     let mut vlan = PortVlan::empty();
     vlan_keys(Way::Read(setting), &mut vlan);
+    // What a trunk has a tag for.
+    vlan.enable_native = (vlan.mode == Some(PortVlanMode::Trunk) && vlan.tag.is_some()).then_some(true);
     port.vlan = (!vlan.is_default()).then_some(vlan);
     Some(port)
 }

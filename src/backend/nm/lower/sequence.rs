@@ -153,8 +153,10 @@ fn remove_device(lowering: &Lowering<'_>, target: &Target<'_>, had_profile: bool
     let wait = |until| Await { which: which.clone(), until };
     if is_removable(now) {
         match device {
-            // The database of Open vSwitch loses it with its profile.
-            _ if matches!(now.kind(), InterfaceType::OvsBridge | InterfaceType::OvsInterface) => {}
+            // The database of Open vSwitch loses it with the activation of its profile; what others made
+            // there is removed from it afterwards.
+            _ if is_of_ovs(now) && !device.is_some_and(|device| device.active.is_some()) => return,
+            _ if is_of_ovs(now) => {}
             _ if which.layer != Layer::Kernel => {}
             Some(device) if device.state != UNMANAGED => {
                 work.steps.push(Step::DeleteDevice { which: which.clone() });
@@ -174,6 +176,10 @@ fn remove_device(lowering: &Lowering<'_>, target: &Target<'_>, had_profile: bool
         }
         work.awaits.push(wait(Until::Disconnected));
     }
+}
+
+fn is_of_ovs(interface: &Interface) -> bool {
+    matches!(interface.kind(), InterfaceType::OvsBridge | InterfaceType::OvsInterface)
 }
 
 fn is_loopback(interface: &Interface) -> bool {

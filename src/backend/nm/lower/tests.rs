@@ -591,6 +591,30 @@ interfaces:
 }
 
 #[test]
+fn what_others_made_in_open_vswitch_is_not_waited_for() {
+    let now = "
+interfaces:
+- {name: ovs0, type: ovs-bridge, bridge: {port: [{name: in0}]}}
+- {name: in0, type: ovs-interface, controller: ovs0}
+";
+    let gone = "interfaces: [{name: ovs0, type: ovs-bridge, state: absent}]";
+    // Only the database can remove it, afterwards.
+    let work = Host::new(now).without_profile("ovs0").without_profile("in0").work(gone);
+    assert_eq!((work.steps, work.awaits), (Vec::new(), Vec::new()));
+    assert!(!work.database.is_empty());
+    assert_eq!(
+        Host::new(now).steps(gone),
+        [
+            "delete the profile `in0-if` of in0",
+            "delete the profile `ovs0-br` of bridge ovs0",
+            "then in0 is gone",
+            "then bridge ovs0 is gone",
+            "database: remove bridge ovs0",
+        ]
+    );
+}
+
+#[test]
 fn a_lease_that_is_waited_for_needs_an_activation() {
     let host = Host::new(TWO_NICS);
     let dhcp = "name: eth2, type: ethernet, ipv4: {enabled: true, dhcp: true}";
