@@ -24,6 +24,10 @@ echo 'interfaces: [{name: ovs5, type: ovs-bridge, state: absent}]' | nmctl apply
 lacks_bridge
 
 systemctl stop openvswitch-switch ovsdb-server
-gone() { refused "Open vSwitch's database is not there" nmctl plan settings.yml; }
-within 10 gone
+gone() { refused "Open vSwitch's database is not there" nmctl plan -; }
+settings() { echo 'ovs-db: {external_ids: {lab-own: 1}}' | gone; }
+within 10 settings
+for state in up down absent; do echo "interfaces: [{name: ovs5, type: ovs-bridge, state: $state}]" | gone; done
+# The rest of the network is nobody's hostage.
+echo 'interfaces: [{name: other5, type: dummy, state: up}]' | nmctl plan -
 nmctl show >shown
