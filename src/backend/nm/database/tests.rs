@@ -31,6 +31,8 @@ fn planned(desired: Json, now: &State) -> Plan {
         profiles: true,
         persists: true,
         dormant: BTreeMap::new(),
+        own_net: None,
+        unkept: std::collections::BTreeSet::new(),
     };
     plan::plan(&state(desired), now, &capabilities, &Options::default()).expect("it can be planned")
 }
