@@ -773,3 +773,49 @@ fn reasons_are_told() {
         .collect();
     assert_eq!(reasons, BTreeSet::from([true]));
 }
+
+/// What has a word for nothing is taken away by it: the document that leads back says it.
+#[test]
+fn what_was_not_there_is_reverted_by_the_word_for_nothing() {
+    let profiles = Capabilities { profiles: true, persists: true, ..capabilities() };
+    let said = "
+profile-name: office
+description: socket 12
+wait-ip: ipv4
+lldp: {enabled: true}
+mptcp: {address-flags: [subflow]}
+802.1x: {identity: printer, eap-methods: [peap], password: secret}
+dispatch: {post-activation: logger up}
+ipv4: {enabled: true, dhcp: true, dhcp-custom-hostname: other}";
+    let now = state(
+        "interfaces: [{name: eth1, type: ethernet, state: up, ipv4: {enabled: true, dhcp: true, address: []}}]",
+    );
+    let entry = said.replace('\n', "\n  ");
+    let desired = state(&format!("interfaces:\n- name: eth1\n  type: ethernet\n  state: up{entry}"));
+    let plan = make_plan(&desired, &now, &profiles, &Options::default()).expect("it can be planned");
+    let back = plan::revert(&desired, &now, &plan);
+    let printed = serde_json::to_value(&back.interfaces()[0]).expect("it prints");
+    for (key, nothing) in [
+        ("/profile-name", serde_json::json!("eth1")),
+        ("/description", serde_json::json!("")),
+        ("/wait-ip", serde_json::json!("any")),
+        ("/lldp/enabled", serde_json::json!(false)),
+        ("/mptcp/address-flags", serde_json::json!([])),
+        ("/802.1x", serde_json::json!({})),
+        ("/dispatch/post-activation", serde_json::json!("")),
+        ("/dispatch/post-deactivation", serde_json::Value::Null),
+        ("/ipv4/dhcp-custom-hostname", serde_json::json!("")),
+    ] {
+        let value = printed.pointer(key).cloned().unwrap_or_default();
+        assert_eq!(value, nothing, "{key} in {printed}");
+    }
+    // And it does so: planned where all of it is there, it changes each.
+    let there = carried_out(&plan, &now);
+    let plan = make_plan(&back, &there, &profiles, &Options::default()).expect("it can be planned");
+    let text = plan::text::diff(&plan, plan::text::Paint::Plain);
+    for key in
+        ["profile-name", "description", "wait-ip", "lldp", "mptcp", "802.1x.identity", "802.1x.password"]
+    {
+        assert!(text.contains(&format!("- {key}")), "{key} in {text}");
+    }
+}

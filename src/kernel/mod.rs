@@ -3,3 +3,4 @@
 pub mod mirror;
 pub mod netlink;
 pub mod show;
+pub mod udev;

@@ -23,8 +23,16 @@ pub fn differences(
     unmentioned: Unmentioned,
     profiles: bool,
 ) -> Vec<FieldChange> {
-    let before = before.map(|interface| normal(interface, profiles));
-    let after = after.map(|interface| normal(interface, profiles));
+    let mut before = before.map(|interface| normal(interface, profiles));
+    let mut after = after.map(|interface| normal(interface, profiles));
+    if let (Some(before), Some(after)) = (&mut before, &mut after)
+        && before.profile_name != after.profile_name
+    {
+        // Its own name is what a profile is called unless another one is said.
+        for one in [before, after] {
+            one.profile_name.get_or_insert_with(|| one.name.clone());
+        }
+    }
     if before == after {
         return Vec::new();
     }
@@ -80,9 +88,11 @@ fn compare(
         return;
     };
     let gone = old.keys().filter(|key| !new.contains_key(*key));
-    // Free keys are replaced as a whole (M67).
-    let is_free = path.segments().iter().any(|key| *key == Segment::Key("ovs-db".into()));
-    let unmentioned = if is_free && after.plain.is_object() { Unmentioned::Cleared } else { unmentioned };
+    // Free keys are replaced as a whole (M67), and so is a way to authenticate (M66).
+    let is_whole =
+        |key: &Segment| ["ovs-db", "802.1x"].iter().any(|whole| *key == Segment::Key((*whole).into()));
+    let is_whole = path.segments().iter().any(is_whole) && after.plain.is_object();
+    let unmentioned = if is_whole { Unmentioned::Cleared } else { unmentioned };
     for key in new.keys().chain(gone) {
         path.push_key(key);
         compare(before.key(key), after.key(key), path, unmentioned, found);

@@ -266,6 +266,11 @@ fn replace_whole_sections(target: &mut Interface, desired: &Interface, current: 
         )* };
     }
     whole!(vxlan, mac_vlan, mac_vtap, ipvlan, hsr, libreswan, ieee8021x, macsec);
+    // One that says nothing takes it away: no key of it could differ.
+    target.ieee8021x = target.ieee8021x.take().map(|own| match &desired.ieee8021x {
+        Some(asked) if asked.is_empty() => asked.clone(),
+        _ => own,
+    });
     if let (Some(own), Some(now)) = (&mut target.macsec, &current.macsec) {
         own.offload = own.offload.or(now.offload); // not part of what is replaced
     }

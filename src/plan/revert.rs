@@ -8,9 +8,9 @@ use serde_json::{Map, Value as Json};
 use super::routes::{self, Index};
 use super::{Action, Change, InterfaceChange, OvnChange, OvsDbChange, Plan, ValueChange, dns, rules};
 use crate::state::{
-    AbsentState, AltName, DnsResolver, FieldInfo, Interface, InterfaceState, MappingState, Mode, Node,
-    OvnBridgeMapping, OvnSettings, OvsSettings, OvsTable, Part, Path, Reader, Route, RouteRule, RouteRules,
-    RouteState, Routes, Segment, Shape, State,
+    AbsentState, AltName, DnsResolver, FieldInfo, Identifier, Interface, InterfaceState, Lldp, MappingState,
+    Mode, Node, OvnBridgeMapping, OvnSettings, OvsSettings, OvsTable, Part, Path, Reader, Route, RouteRule,
+    RouteRules, RouteState, Routes, Segment, Shape, State, WaitIp,
 };
 
 /// A document that leads back to `current` once the plan for `desired` has been carried out.
@@ -146,14 +146,8 @@ fn revert_interface(change: &InterfaceChange) -> Interface {
         return full;
     }
     let mut back = only_changed(&full, change);
-    // What was not there cannot be named, but for keys that have a word for nothing.
+    say_nothing(&mut back, &full, change);
     let touches = |key: &str| change.fields.iter().any(|field| field.path == Path::root().key(key));
-    if touches("controller") {
-        back.controller.get_or_insert_default();
-    }
-    if touches("description") {
-        back.description.get_or_insert_default();
-    }
     if touches("alt-names") {
         let names =
             |interface: Option<&Interface>| interface.and_then(|i| i.alt_names.clone()).unwrap_or_default();
@@ -164,6 +158,71 @@ fn revert_interface(change: &InterfaceChange) -> Interface {
         back.alt_names = Some(new.chain(was.iter().cloned()).collect());
     }
     back
+}
+
+/// What was not there cannot be named, but for keys that have a word for nothing.
+fn say_nothing(back: &mut Interface, full: &Interface, change: &InterfaceChange) {
+    let touches = |key: &str| {
+        let key = Segment::Key(key.into());
+        change.fields.iter().any(|field| field.path.segments().first() == Some(&key))
+    };
+    if touches("controller") {
+        back.controller.get_or_insert_default();
+    }
+    if touches("description") {
+        back.description.get_or_insert_default();
+    }
+    if touches("profile-name") {
+        back.profile_name.get_or_insert_with(|| full.name.clone());
+    }
+    if touches("identifier") {
+        back.identifier.get_or_insert(Identifier::Name);
+    }
+    if touches("wait-ip") {
+        back.wait_ip.get_or_insert(WaitIp::Any);
+    }
+    if touches("lldp") {
+        back.lldp.get_or_insert(Lldp { enabled: false, neighbors: None });
+    }
+    if touches("mptcp") {
+        back.mptcp.get_or_insert_with(nothing).address_flags.get_or_insert_default();
+    }
+    if touches("802.1x") {
+        back.ieee8021x.get_or_insert_with(nothing);
+    }
+    if let Some(after) = change.after.as_ref().and_then(|after| after.dispatch.as_ref())
+        && touches("dispatch")
+    {
+        let back = back.dispatch.get_or_insert_with(nothing);
+        for (back, after) in [
+            (&mut back.post_activation, &after.post_activation),
+            (&mut back.post_deactivation, &after.post_deactivation),
+        ] {
+            if after.is_some() {
+                back.get_or_insert_default();
+            }
+        }
+    }
+    for (back, after) in [
+        (&mut back.ipv4, change.after.as_ref().and_then(|after| after.ipv4.as_deref())),
+        (&mut back.ipv6, change.after.as_ref().and_then(|after| after.ipv6.as_deref())),
+    ] {
+        let (Some(back), Some(after)) = (back.as_deref_mut().filter(|back| back.is_auto()), after) else {
+            continue;
+        };
+        if after.dhcp_custom_hostname.is_some() {
+            back.dhcp_custom_hostname.get_or_insert_default();
+        }
+        if after.token.is_some() {
+            back.token.get_or_insert_default();
+        }
+    }
+}
+
+/// A section that mentions nothing.
+fn nothing<T: Part>() -> T {
+    let empty = Node::from_json(&Json::Object(Map::new()));
+    T::read(&empty, &mut Reader::new()).expect("it is a section without mandatory keys")
 }
 
 /// An interface of the document that differs; one that is new, as it was written.

@@ -69,7 +69,7 @@ fn default(key: &str) -> Option<Json> {
         "link-aggregation.options.primary" | "link-aggregation.options.arp_ip_target" => Some(json!("")),
         "bridge.options.fail-mode" | "bridge.options.datapath" => Some(json!("")),
         "lldp" => Some(json!({"enabled": false})),
-        "mptcp" | "dispatch" | "ovs-db" | "bridge.port.vlan" => Some(json!({})),
+        "mptcp" | "dispatch" | "ovs-db" | "802.1x" | "bridge.port.vlan" => Some(json!({})),
         "ovs-db.external_ids" | "ovs-db.other_config" => Some(json!({})),
         "mptcp.address-flags" | "vlan.ingress-qos-map" | "vlan.egress-qos-map" => Some(json!([])),
         "link-aggregation.port" | "vrf.port" | "bridge.port" | "bridge.port.vlan.trunk-tags" => {

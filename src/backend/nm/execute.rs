@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout_at};
 
+use super::macs;
 use super::reasons;
 use super::settle::{absent, device, settle};
 use super::work::{Await, Back, Step, Which, Work};
@@ -65,6 +66,9 @@ pub(super) async fn execute(
     progress: Progress<'_>,
 ) -> Result<(), Stop> {
     let of = work.steps.len() + work.awaits.len();
+    let links = kernel.mirror().image();
+    let image = client.image().ok_or_else(absent)?;
+    let macs = macs::asked(work, &image, |name| links.link_by_name(name).is_some());
     let mut run = Run {
         client,
         kernel,
@@ -80,6 +84,7 @@ pub(super) async fn execute(
     let progress = &mut run.progress;
     settle(&work.awaits, client, kernel.mirror(), |done| progress.tell_wait(done)).await?;
     check_global_dns(&work.steps, client)?;
+    macs::settle(&macs, kernel, progress.progress).await?;
     kernel.run(&work.kernel, progress.progress).await?;
     Ok(())
 }

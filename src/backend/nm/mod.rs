@@ -7,6 +7,7 @@
 //! | `choose` | which stored profile belongs to an interface; pure |
 //! | `execute` | sends requests in order, collects answers in any |
 //! | `settle` | when what was asked for is done, by what NetworkManager says |
+//! | `macs` | that new links have the address asked for, whatever udev does |
 //! | `reasons` | why devices and activations fail, in words |
 //! | `snapshot` | what leads back, as data |
 //! | `touch` | which profiles are those of a transaction; pure |
@@ -29,6 +30,7 @@ mod configuration;
 mod database;
 mod execute;
 mod lower;
+mod macs;
 mod observer;
 mod reapply;
 mod reasons;
@@ -48,6 +50,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tracing::debug;
 
 use self::checkpoint::{Fresh, Net};
 use self::choose::Profiles;
@@ -64,6 +67,7 @@ use super::observer::Observer;
 use super::{
     Availability, Backend, Capabilities, Doing, Failure, Observation, Progress, SafetyNet, Snapshot,
 };
+use crate::kernel::netlink::nftables;
 use crate::nm::Client;
 use crate::nm::image::{Image, ObjectPath};
 use crate::ovsdb::Database;
@@ -312,6 +316,10 @@ impl Backend for NmBackend {
                 {
                     problems.extend(refuse::resolver_set_by(plan, &file));
                 }
+                let filtering = refuse::without_netdev_tables(plan);
+                if !filtering.is_empty() && !has_netdev_tables() {
+                    problems.extend(filtering);
+                }
                 problems
             }
             // Whoever carries the plan out says so.
@@ -390,6 +398,14 @@ impl Backend for NmBackend {
             self.settled().await
         })
     }
+}
+
+/// Where the kernel does not say, NetworkManager finds out.
+fn has_netdev_tables() -> bool {
+    nftables::has_netdev_tables().unwrap_or_else(|error| {
+        debug!(%error, "it is not known whether this kernel has nftables for devices");
+        true
+    })
 }
 
 fn new_uuid() -> String {

@@ -7,7 +7,7 @@ use super::work::Which;
 use crate::nm::image::{Image, Version};
 use crate::nm::settings::refusals;
 use crate::plan::{Action, Change, InterfaceChange, Plan, Reason, RouteChange, is_static};
-use crate::state::{ErrorKind, InterfaceType, Path, Problem, Segment, State};
+use crate::state::{ErrorKind, Interface, InterfaceType, Path, Problem, Segment, State};
 
 /// NMDeviceState
 const UNMANAGED: u32 = 10;
@@ -103,6 +103,29 @@ fn interface(
         });
         push(kind, place, message);
     }
+}
+
+/// What is wrong where the kernel's packet filter has no tables of the family `netdev`: NetworkManager makes these
+/// bonds with them.
+pub(super) fn without_netdev_tables(plan: &Plan) -> Vec<Problem> {
+    let balances = |interface: &Interface| {
+        let options = interface.bond.as_ref().and_then(|bond| bond.options.as_ref());
+        interface.is_up() && options.and_then(|options| options.balance_slb) == Some(true)
+    };
+    let bonds = plan.changes.iter().filter_map(|change| match change {
+        Change::Interface(change) if change.after.as_ref().is_some_and(balances) => Some(change),
+        _ => None,
+    });
+    let problem = |bond: &InterfaceChange| {
+        let path = plan.origins.get(&(bond.name.clone(), bond.kind.clone())).cloned();
+        let path = path.unwrap_or_else(|| Path::root().key("interfaces"));
+        let message = format!(
+            "`{}`: this kernel's packet filter (nftables) has no tables of the family `netdev`",
+            bond.name
+        );
+        Problem::new(ErrorKind::NotSupportedError, path.keys("link-aggregation.options.balance_slb"), message)
+    };
+    bonds.map(|bond| problem(bond)).collect()
 }
 
 /// Nothing makes NetworkManager touch what its configuration excludes.

@@ -41,6 +41,12 @@ pub(super) struct Refused<'a> {
     offset: Option<u32>,
 }
 
+impl Refused<'_> {
+    pub(super) fn errno(&self) -> Errno {
+        Errno::from_raw(self.errno)
+    }
+}
+
 impl<'a> Message<'a> {
     /// Splits the payload into its fixed struct and its attributes.
     ///
@@ -183,7 +189,7 @@ impl Request {
     /// Turns a negative answer to this request into an error that names the attribute.
     pub(super) fn refusal(&self, refused: &Refused<'_>) -> Refusal {
         Refusal {
-            errno: Errno::from_raw(refused.errno),
+            errno: refused.errno(),
             message: refused.text.map(str::to_owned),
             attribute: refused.offset.and_then(|offset| self.attribute_at(offset)),
         }

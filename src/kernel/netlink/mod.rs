@@ -18,6 +18,7 @@
 //! | `kinds` | the attributes of every link kind |
 //! | `ethtool` | device settings, over generic netlink |
 //! | `neighbour` | whether the next hop of a route answers |
+//! | `nftables` | which families of tables the packet filter has |
 //! | `table` | the macro that declares attributes |
 //! | `uapi` | numbers of the kernel's interface that libc does not carry |
 
@@ -30,6 +31,7 @@ mod generic;
 pub mod kinds;
 mod message;
 pub mod neighbour;
+pub mod nftables;
 mod socket;
 pub mod uapi;
 

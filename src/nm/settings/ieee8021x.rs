@@ -18,7 +18,7 @@ pub(super) fn write(profile: &mut Profile, wish: &Wish<'_>) {
     if is_hidden(&said.private_key_password) {
         section.private_key_password.clone_from(&said.private_key_password);
     }
-    if section == super::nothing() {
+    if section.is_empty() {
         profile.0.remove(SETTING);
         return;
     }

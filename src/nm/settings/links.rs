@@ -197,7 +197,7 @@ fn macsec_offload(mut way: Way<'_>, macsec: &mut Macsec) {
     way.field("offload", NumberedI32(OFFLOADS), &mut macsec.offload);
 }
 
-/// `prp` chooses between the two protocols; of HSR, `protocol-version` is -1 (the kernel's, of
+/// `prp` chooses between the two protocols (false when absent); of HSR, `protocol-version` is -1 (the kernel's, of
 /// 2010), 0 (2010) or 1 (2012).
 fn hsr(mut way: Way<'_>, hsr: &mut Hsr) {
     way.must("port1", Text, String::new(), &mut hsr.port1);
@@ -206,12 +206,12 @@ fn hsr(mut way: Way<'_>, hsr: &mut Hsr) {
     way.must("multicast-spec", U32, 0, &mut hsr.multicast_spec);
     let mut is_prp = Some(hsr.protocol == HsrProtocol::Prp);
     let mut is_2012 = (hsr.protocol == HsrProtocol::Hsr2012).then_some(true);
-    way.field_or("prp", Bool, true, &mut is_prp);
+    way.field_or("prp", Bool, false, &mut is_prp);
     way.field("protocol-version", way::Ternary, &mut is_2012);
     hsr.protocol = match (is_prp, is_2012) {
-        (Some(false), Some(true)) => HsrProtocol::Hsr2012,
-        (Some(false), _) => HsrProtocol::Hsr,
-        _ => HsrProtocol::Prp,
+        (Some(true), _) => HsrProtocol::Prp,
+        (_, Some(true)) => HsrProtocol::Hsr2012,
+        _ => HsrProtocol::Hsr,
     };
 }
 

@@ -13,6 +13,7 @@ mod ieee8021x;
 mod ip;
 mod ipsec;
 mod links;
+mod loopback;
 mod ovs;
 mod refuse;
 mod routes;
@@ -23,6 +24,7 @@ mod way;
 
 pub use dns::dns_of;
 pub(super) use dns::{Names, global_names, keep_first, names_of, shown_server};
+pub use loopback::is_needless;
 pub use ovs::{OvsPort, ovs_port_of, ovs_ports, read_ovs_port, write_ovs_port};
 pub use routes::routes_of;
 pub use rules::rules_of;

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use crate::state::{Node, Part, Reader, Secret, Shape};
 
 section! {
-    /// Port authentication (IEEE 802.1X). A given section replaces the current one.
+    /// Port authentication (IEEE 802.1X). A given section replaces the current one; an empty one removes it.
     pub struct Ieee8021x {
         /// EAP identity.
         "identity" => identity: Option<String>,
@@ -24,6 +24,27 @@ section! {
         "phase2-auth" => phase2_auth: Option<String>,
         /// EAP password.
         "password" => password: Option<Secret>,
+    }
+}
+
+impl Ieee8021x {
+    /// Whether it says nothing: what takes the authentication away.
+    pub fn is_empty(&self) -> bool {
+        let Self {
+            identity,
+            eap_methods,
+            private_key,
+            client_cert,
+            ca_cert,
+            private_key_password,
+            phase2_auth,
+            password,
+        } = self;
+        let texts = [identity, private_key, client_cert, ca_cert, phase2_auth];
+        eap_methods.is_none()
+            && texts.iter().all(|text| text.is_none())
+            && private_key_password.is_none()
+            && password.is_none()
     }
 }
 

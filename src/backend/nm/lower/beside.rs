@@ -10,12 +10,14 @@ use crate::backend::kernel::op::Op;
 use crate::backend::nm::database;
 use crate::backend::nm::reapply::Way;
 use crate::backend::nm::work::{Runs, Script, Which, Work};
-use crate::nm::Value;
 use crate::plan::{Change, Reason, family, is_removable, is_static};
-use crate::state::{Interface, Ip};
+use crate::state::{Interface, InterfaceType, Ip};
 
 /// Bit of [`crate::nm::image::Version::bits`]: profiles hold the forwarding of IPv4.
 const FORWARDING: u32 = 2;
+
+/// `IN6_ADDR_GEN_MODE_EUI64`, linux/if_link.h: what the kernel begins with.
+const EUI64: u8 = 0;
 
 impl Lowering<'_> {
     /// Adds it to the work, and puts what the kernel is told into its order.
@@ -38,6 +40,10 @@ impl Lowering<'_> {
                 continue;
             }
             let decision = decided.get(&target.which);
+            if decision.is_some_and(Decision::ends_profile) {
+                // NetworkManager has taken it over from the kernel, and does not give it back.
+                work.kernel.push(Op::AddrGenMode { link: name.clone(), is: EUI64 });
+            }
             // A link that is made (again) has no other names.
             let is_made = target.now.is_none()
                 || (is_removable(then)
@@ -66,11 +72,16 @@ impl Lowering<'_> {
     /// Addresses that go, and that no profile had: NetworkManager leaves them alone.
     fn foreign_addresses(&self, before: &Interface, then: &Interface, ops: &mut Vec<Op>) {
         let which = Which::of(then);
-        let Some(current) = self.profiles.current(&which, then.kind()) else { return };
+        let current = self.profiles.current(&which, then.kind());
+        // The loopback may need none.
+        if current.is_none() && *then.kind() != InterfaceType::Loopback {
+            return;
+        }
         for v6 in [false, true] {
             let Some(after) = family(Some(then), v6).filter(|ip| ip.is_enabled()) else { continue };
             let setting = if v6 { "ipv6" } else { "ipv4" };
-            let data = current.stored.profile.get(setting, "address-data").and_then(Value::as_dicts);
+            let stored = current.map(|current| &current.stored.profile);
+            let data = stored.and_then(|profile| profile.get(setting, "address-data")?.as_dicts());
             let is_own = |ip: &str| {
                 let entries = data.unwrap_or_default().iter();
                 entries.filter_map(|entry| entry.get("address")).any(|own| own.as_text() == Some(ip))

@@ -17,6 +17,7 @@ pub(super) struct Decision<'a> {
     pub which: Which,
     /// How many interfaces it stands upon, one upon the other.
     pub depth: u32,
+    /// Empty where it needs no profile.
     pub uuid: String,
     /// What stores its profile, if it is not stored so already.
     pub write: Option<Step>,
@@ -40,6 +41,13 @@ pub(super) enum Goal {
         activates: bool,
         disconnects: bool,
     },
+}
+
+impl Decision<'_> {
+    /// The interface needs no profile, and loses what it has.
+    pub fn ends_profile(&self) -> bool {
+        self.uuid.is_empty()
+    }
 }
 
 /// NMDeviceState
@@ -111,6 +119,9 @@ impl<'a> Lowering<'a> {
         if let Some(candidate) = stored {
             self.keep_references(&candidate.stored.profile, &mut profile);
         }
+        if settings::is_needless(&profile) {
+            return self.without_profile(which, depth);
+        }
         let write = match stored {
             None => Some(Step::Add { which: which.clone(), profile: profile.clone() }),
             Some(candidate) if reapply::is_same(&candidate.stored.profile, &profile) => None,
@@ -142,6 +153,23 @@ impl<'a> Lowering<'a> {
             write,
             goal,
             others,
+        })
+    }
+
+    /// An interface that needs none: those that it has go.
+    fn without_profile(&self, which: Which, depth: u32) -> Option<Decision<'a>> {
+        let others: Vec<_> = self.profiles.others(&which, None).into_iter().map(|own| (own, false)).collect();
+        (!others.is_empty()).then(|| Decision {
+            ready: Until::Disconnected,
+            which,
+            depth,
+            uuid: String::new(),
+            write: None,
+            goal: Goal::Up(Way::Nothing),
+            on_device: false,
+            others,
+            peer: None,
+            in_the_way: false,
         })
     }
 
