@@ -118,12 +118,19 @@ pub struct Wish {
 }
 
 /// Our file as it shall be.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Composed {
     /// Empty: nothing is left to say. It may hold secrets.
     pub text: String,
     /// Links that must be deleted before, because nobody changes them in place.
     pub delete_first: Vec<String>,
+}
+
+/// Without the text.
+impl std::fmt::Debug for Composed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Composed").field("delete_first", &self.delete_first).finish_non_exhaustive()
+    }
 }
 
 /// What cannot be said.

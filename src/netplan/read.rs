@@ -121,6 +121,16 @@ fn interface(config: &Config, netdef: &Netdef, name: &str, names: &Names<'_>) ->
             put(&mut keys, row.path, value);
         }
     }
+    let must = |property| row::passed(&netdef.keys, property).and_then(Tree::flag) == Some(false);
+    let wait = match (must("ipv4.may-fail"), must("ipv6.may-fail")) {
+        (true, true) => Some("ipv4+ipv6"),
+        (true, false) => Some("ipv4"),
+        (false, true) => Some("ipv6"),
+        (false, false) => None,
+    };
+    if let Some(word) = wait {
+        keys.insert("wait-ip".into(), word.into());
+    }
     if let Some(controller) = controller {
         keys.insert("controller".into(), names.one(&controller.id).into());
     }

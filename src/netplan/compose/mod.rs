@@ -391,7 +391,12 @@ impl<'a> Composer<'a> {
             if self.drafts.contains_key(&id) || foreign.is_some() && !is_later {
                 continue;
             }
+            let renderer = self.target.renderer;
             let draft = self.draft(&id);
+            if foreign.is_none() {
+                // Nobody asked for any IP of it.
+                merge(&mut draft.keys, write::without_ip(renderer));
+            }
             if let Some(other_end) = other_end {
                 draft.kind = Kind::Veth;
                 draft.keys.insert("peer".to_owned(), other_end.into());

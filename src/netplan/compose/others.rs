@@ -21,6 +21,9 @@ const LISTS: [(&str, &str); 5] = [
     ("gateway6", "routes"),
 ];
 
+/// Options of ports that netplan refuses to hear of twice.
+const ONCE: [&str; 3] = ["parameters.path-cost.", "parameters.port-priority.", "parameters.primary"];
+
 /// They belong to whoever defines it, or are decided on as a whole, elsewhere.
 const LEFT_ALONE: [&str; 5] = ["renderer", "match", "set-name", "routing-policy", "nameservers"];
 
@@ -94,7 +97,8 @@ fn taken(key: &str, entry: &Tree) -> (Path, String) {
 }
 
 /// The difference of one value.
-fn beside(key: &str, wanted: &Json, foreign: &Tree, refusals: &mut Vec<(Path, String)>) -> Option<Json> {
+fn beside(path: &str, wanted: &Json, foreign: &Tree, refusals: &mut Vec<(Path, String)>) -> Option<Json> {
+    let key = path.rsplit('.').next().unwrap_or(path);
     match (wanted, &foreign.value) {
         (Json::Object(wanted), Value::Map(present)) => {
             let mut added = Map::new();
@@ -102,7 +106,7 @@ fn beside(key: &str, wanted: &Json, foreign: &Tree, refusals: &mut Vec<(Path, St
                 match present.get(key) {
                     None => drop(added.insert(key.clone(), value.clone())),
                     Some(tree) => {
-                        if let Some(value) = beside(key, value, tree, refusals) {
+                        if let Some(value) = beside(&format!("{path}.{key}"), value, tree, refusals) {
                             added.insert(key.clone(), value);
                         }
                     }
@@ -129,6 +133,11 @@ fn beside(key: &str, wanted: &Json, foreign: &Tree, refusals: &mut Vec<(Path, St
                 other => foreign.text().is_some_and(|text| text.eq_ignore_ascii_case(&plain(other))),
             };
             if is_same {
+                return None;
+            }
+            if ONCE.iter().any(|once| path.starts_with(once)) {
+                let text = format!("{} says another `{path}`, which can be said only once", foreign.origin);
+                refusals.push((Path::root(), text));
                 return None;
             }
             if foreign.origin.file.name.as_str() > OWN {

@@ -22,7 +22,7 @@ pub(super) fn text(drafts: &BTreeMap<String, Draft>) -> String {
         return String::new();
     }
     let mut out = format!("{HEADER}network:\n  version: 2\n");
-    for kind in Kind::all() {
+    for kind in order(drafts) {
         let of_kind: Vec<_> = drafts.iter().filter(|(_, draft)| draft.kind == kind).collect();
         if of_kind.is_empty() {
             continue;
@@ -34,6 +34,23 @@ pub(super) fn text(drafts: &BTreeMap<String, Draft>) -> String {
         }
     }
     out
+}
+
+/// Bridges come first where they say something of their ports. netplan reads a file again while something is
+/// referred to before it is defined, as ends of cables must be, and refuses to hear of a port twice; of
+/// ports that it does not know yet it hears only the second time.
+fn order(drafts: &BTreeMap<String, Draft>) -> Vec<Kind> {
+    let says_of_ports = |draft: &Draft| {
+        let parameters = draft.keys.get("parameters");
+        ["path-cost", "port-priority"].iter().any(|option| {
+            let ports = parameters.and_then(|parameters| parameters.get(option)?.as_object());
+            ports.is_some_and(|ports| ports.keys().any(|port| drafts.contains_key(port)))
+        })
+    };
+    let is_first = |kind: &Kind| *kind == Kind::Bridge && drafts.values().any(says_of_ports);
+    let mut kinds: Vec<Kind> = Kind::all().collect();
+    kinds.sort_by_key(|kind| !is_first(kind));
+    kinds
 }
 
 fn mapping(out: &mut String, keys: &Map<String, Json>, indent: usize) {

@@ -226,6 +226,22 @@ impl Writer<'_> {
     }
 }
 
+/// What a definition says whose interface has no IP.
+pub(in crate::netplan) fn without_ip(renderer: Renderer) -> Map<String, Json> {
+    let mut keys = Map::new();
+    match renderer {
+        Renderer::Networkd => {
+            keys.insert("link-local".into(), json!([]));
+            keys.insert("accept-ra".into(), false.into());
+        }
+        Renderer::NetworkManager => {
+            pass(&mut keys, "ipv4.method", &"disabled".into());
+            pass(&mut keys, "ipv6.method", &"disabled".into());
+        }
+    }
+    keys
+}
+
 /// Whether an address belongs into a file: not leased, not the kernel's, no other program's.
 pub(super) fn is_ours(address: &Address) -> bool {
     !address.is_dynamic() && !address.is_foreign() && !address.is_v6_link_local()

@@ -24,7 +24,7 @@ use super::{Kind, Netdef, Renderer, Version, Wish};
 use crate::state::{FEATURE_ALIASES, Identifier, Interface, InterfaceState, InterfaceType, Path};
 
 pub(super) use auth::read as read_auth;
-pub(super) use ip::read as read_ip;
+pub(super) use ip::{read as read_ip, without_ip};
 pub(super) use links::port_keys;
 
 /// What surrounds an interface.
@@ -40,7 +40,7 @@ pub(super) struct Surroundings<'a> {
 }
 
 /// A netdef, as it is going to be said.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(super) struct Draft {
     pub kind: Kind,
     pub keys: Map<String, Json>,
