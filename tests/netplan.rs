@@ -360,6 +360,14 @@ fn what_goes_is_taken_out_of_everything() {
     let document = "interfaces: [{name: eth1, type: ethernet, state: absent}]";
     let said = "network:
   version: 2
+  bridges:
+    br0:
+      renderer: \"networkd\"
+      interfaces: [\"eth2\"]
+      parameters:
+        path-cost:
+          eth2: 6
+        stp: false
   ethernets:
     eth2:
       renderer: \"networkd\"
@@ -369,14 +377,6 @@ fn what_goes_is_taken_out_of_everything() {
       addresses: [\"192.0.2.7/24\"]
       nameservers:
         addresses: [\"192.0.2.53\"]
-  bridges:
-    br0:
-      renderer: \"networkd\"
-      interfaces: [\"eth2\"]
-      parameters:
-        path-cost:
-          eth2: 6
-        stp: false
 ";
     assert_eq!(over(own, &[], document).as_deref(), Ok(said));
     let all = "interfaces:

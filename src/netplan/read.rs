@@ -134,7 +134,9 @@ fn interface(config: &Config, netdef: &Netdef, name: &str, names: &Names<'_>) ->
     if let Some(controller) = controller {
         keys.insert("controller".into(), names.one(&controller.id).into());
     }
-    if netdef.get("match.macaddress").is_some() {
+    if let Some(mac) = netdef.get("match.macaddress").and_then(Tree::text) {
+        // Which one it is known by is what a document says; what it has is nobody's wish.
+        keys.entry("mac-address").or_insert_with(|| mac.into());
         keys.insert("identifier".into(), "mac-address".into());
         keys.insert("profile-name".into(), netdef.id.as_str().into());
     }

@@ -314,7 +314,15 @@ pub(in crate::netplan) fn read(netdef: &Netdef, renderer: Renderer, is_port: boo
             }
         }
     }
-    let [mut ipv4, ipv6] = stacks;
+    let [mut ipv4, mut ipv6] = stacks;
+    let ra_names = netdef.get("ra-overrides.use-dns").and_then(Tree::flag);
+    if is_auto[1] && ra_names == Some(false) {
+        ipv6.insert("auto-dns".into(), false.into());
+    }
+    let metric = passed(&netdef.keys, "ipv4.route-metric").and_then(Tree::text);
+    if let Some(metric) = metric.filter(|_| on4 && !dhcp4) {
+        ipv4.insert("prefix-route-metric".into(), metric.into());
+    }
     let refuses_routes = netdef.get("dhcp4-overrides.use-routes").and_then(Tree::flag) == Some(false);
     if is_auto[0] && refuses_routes {
         ipv4.insert("auto-gateway".into(), false.into());
