@@ -13,6 +13,7 @@ use zbus::Message;
 use super::call::Form;
 use super::image::{Image, ObjectPath};
 use super::keeper::{self, Keeper};
+use super::supplicant::Refusals;
 use super::{Answer, Call, Error};
 
 /// How long an answer is awaited: as long as others on D-Bus do. NetworkManager works calls off one by
@@ -32,6 +33,8 @@ pub struct Client {
     requests: mpsc::Sender<SyncRequest>,
     /// Calls go to this process alone.
     owner: Option<String>,
+    /// Of the bus; None: the system bus.
+    address: Option<Arc<str>>,
 }
 
 /// What clients and the keeper have in common.
@@ -186,13 +189,19 @@ impl Client {
         let (send_request, requests) = mpsc::channel(SYNC_QUEUE);
         let (shared, to_send) = Shared::new();
         let keeper = keeper::open(address, Arc::clone(&shared), to_send, requests).await?;
-        Ok((Self { shared, requests: send_request, owner: None }, keeper))
+        let address = address.map(Arc::from);
+        Ok((Self { shared, requests: send_request, owner: None, address }, keeper))
     }
 
     /// A client for what was decided on that image: its calls reach the process that the image is of,
     /// or nobody. Paths mean other objects to another process.
     pub fn of(&self, image: &Image) -> Self {
         Self { owner: Some(image.owner.clone()), ..self.clone() }
+    }
+
+    /// Logins with 802.1X that are refused from now on.
+    pub async fn refusals(&self) -> Result<Refusals, Error> {
+        Refusals::listen(self.address.as_deref()).await
     }
 
     /// Everything that NetworkManager knows; None while it is not on the bus, or not read yet.
@@ -269,7 +278,7 @@ mod tests {
         let (shared, to_send) = Shared::new();
         *shared.lock_image() = Some(Arc::new(Image { owner: ":1.5".to_owned(), ..Image::default() }));
         let (requests, _) = mpsc::channel(SYNC_QUEUE);
-        (Client { shared, requests, owner: None }, to_send)
+        (Client { shared, requests, owner: None, address: None }, to_send)
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,6 +13,7 @@
 //! | `keeper` | the connection to the bus, and what keeps the image live |
 //! | `window` | how many messages await their answer |
 //! | `live` | the image as it follows from what NetworkManager says; pure |
+//! | `supplicant` | who refuses a login with 802.1X says so there |
 //! | `settings/` | profile ⇄ document, one file for each group of settings, both directions; pure |
 //! | `dns` | where name servers go: globally, or into which profiles; pure |
 //! | `show/` | the image laid over the kernel's state; pure |
@@ -29,6 +30,7 @@ mod live;
 mod print;
 pub mod settings;
 pub mod show;
+mod supplicant;
 mod value;
 mod window;
 mod wire;
@@ -38,4 +40,5 @@ pub use call::{Answer, Call, Persist};
 pub use error::Error;
 pub use keeper::Keeper;
 pub use print::is_secret;
+pub use supplicant::Refusals;
 pub use value::{Profile, Setting, Value};

@@ -122,43 +122,29 @@ async fn open(client: &Client) -> Arc<NmBackend> {
     backend
 }
 
+/// Stores a profile: its type, its name, that of its interface, and its properties.
+fn add_profile(harness: &Harness, what: &str, properties: &str) {
+    let [kind, name, link] = what.split(' ').collect::<Vec<_>>().try_into().expect("three words");
+    let mut words = vec!["connection", "add", "type", kind, "con-name", name, "ifname", link];
+    words.extend(properties.split(' '));
+    harness.nmcli(&words);
+}
+
 /// A veth pair with an address by NetworkManager on one end, and a bridge on disk.
 pub fn site(harness: &Harness) {
     ip(&["link", "add", "eth1", "type", "veth", "peer", "name", "peer1"]);
     ip(&["link", "set", "peer1", "up"]);
-    harness.nmcli(&[
-        "connection",
-        "add",
-        "type",
-        "ethernet",
-        "con-name",
-        "one",
-        "ifname",
-        "eth1",
-        "ipv4.method",
-        "manual",
-        "ipv4.addresses",
-        "192.0.2.1/24",
-        "ipv6.method",
-        "link-local",
-    ]);
+    add_profile(
+        harness,
+        "ethernet one eth1",
+        "ipv4.method manual ipv4.addresses 192.0.2.1/24 ipv6.method link-local",
+    );
     harness.nmcli(&["connection", "up", "one"]);
-    harness.nmcli(&[
-        "connection",
-        "add",
-        "type",
-        "bridge",
-        "con-name",
-        "br0",
-        "ifname",
-        "br0",
-        "ipv4.method",
-        "manual",
-        "ipv4.addresses",
-        "198.51.100.1/24",
-        "ipv6.method",
-        "disabled",
-    ]);
+    add_profile(
+        harness,
+        "bridge br0 br0",
+        "ipv4.method manual ipv4.addresses 198.51.100.1/24 ipv6.method disabled",
+    );
     harness.nmcli(&["connection", "up", "br0"]);
 }
 
@@ -181,20 +167,7 @@ interfaces:
         host.harness.nmcli(&["connection", "modify", "one", "ipv4.addresses", "192.0.2.77/24"]);
         host.harness.nmcli(&["connection", "up", "one"]);
         host.harness.nmcli(&["connection", "delete", "br0"]);
-        host.harness.nmcli(&[
-            "connection",
-            "add",
-            "type",
-            "bridge",
-            "con-name",
-            "br7",
-            "ifname",
-            "br7",
-            "ipv4.method",
-            "disabled",
-            "ipv6.method",
-            "disabled",
-        ]);
+        add_profile(&host.harness, "bridge br7 br7", "ipv4.method disabled ipv6.method disabled");
         host.harness.nmcli(&["connection", "up", "br7"]);
         host.restore(&snapshot).await;
         pretty(&before, &host.shown().await);
@@ -291,24 +264,11 @@ fn what_networkmanager_does_not_hold_comes_back_too() {
         let before = host.shown().await;
         let snapshot = host.snapshot("interfaces: [{name: eth1, type: ethernet, mtu: 1400}]").await;
         // Somebody takes it over from the kernel, as a change of ours does.
-        host.harness.nmcli(&[
-            "connection",
-            "add",
-            "type",
-            "ethernet",
-            "con-name",
-            "one",
-            "ifname",
-            "eth1",
-            "ipv4.method",
-            "manual",
-            "ipv4.addresses",
-            "192.0.2.77/24",
-            "ipv6.method",
-            "link-local",
-            "ethernet.mtu",
-            "1400",
-        ]);
+        add_profile(
+            &host.harness,
+            "ethernet one eth1",
+            "ipv4.method manual ipv4.addresses 192.0.2.77/24 ipv6.method link-local ethernet.mtu 1400",
+        );
         host.harness.nmcli(&["connection", "up", "one"]);
         assert_ne!(before, host.shown().await);
         host.restore(&snapshot).await;

@@ -44,11 +44,14 @@ pub(super) fn of_device(reason: u32) -> Option<&'static str> {
     })
 }
 
+/// The other end refuses the login.
+pub(super) const NOT_LET_IN: &str = "the authentication failed (802.1X)";
+
 /// Why the supplicant was not let in: a device's reason, where it is one.
 pub(super) fn of_supplicant(reason: u32) -> Option<&'static str> {
     match reason {
         // After a refusal it asks for other secrets, and nobody has any.
-        7 => Some("the authentication failed (802.1X)"),
+        7 => Some(NOT_LET_IN),
         8..=11 => of_device(reason),
         _ => None,
     }

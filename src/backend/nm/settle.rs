@@ -5,16 +5,18 @@
 //! verified in the kernel. Every wait ends when nothing of what it waits for has moved for a while.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::debug;
 
 use super::reasons;
 use super::work::{Await, Layer, Until, Which};
 use crate::backend::Failure;
 use crate::kernel::mirror::Mirror;
 use crate::nm::image::{Active, Device, Image, ObjectPath};
-use crate::nm::{Client, Profile};
+use crate::nm::{Client, Profile, Refusals};
 use crate::state::ErrorKind;
 
 /// Longest time without any progress of an interface.
@@ -255,6 +257,7 @@ pub(super) async fn settle(
     }
     let (mut told, mut seen) = (client.revisions(), mirror.revisions());
     let mut waiting: Vec<Waiting<'_>> = Vec::new();
+    let mut refusals = None;
     let mut is_first = true;
     loop {
         told.borrow_and_update();
@@ -275,6 +278,9 @@ pub(super) async fn settle(
                 Waiting { what, patience, has_supplicant, last: Glimpse::default(), worked: None, until }
             }));
         }
+        if refusals.is_none() && waiting.iter().any(|one| one.has_supplicant) {
+            refusals = Some(Refused::listen(client).await);
+        }
         let kernel = mirror.image();
         let links: std::collections::BTreeSet<&str> = kernel.links.values().map(|link| &*link.name).collect();
         let mut left = Vec::with_capacity(waiting.len());
@@ -293,18 +299,47 @@ pub(super) async fn settle(
         let Some(until) = waiting.iter().map(|one| one.until).min() else { return Ok(()) };
         let event = async {
             tokio::select! {
-                changed = told.changed() => changed.is_ok(),
-                changed = seen.changed() => changed.is_ok(),
+                changed = told.changed() => Ok(changed.is_ok()),
+                changed = seen.changed() => Ok(changed.is_ok()),
+                link = Refused::next(&mut refusals) => Err(link),
             }
         };
         match timeout_at(until, event).await {
-            Ok(true) => sleep(LOOK_GAP).await,
-            Ok(false) => return Err(absent()),
+            Ok(Ok(true)) => sleep(LOOK_GAP).await,
+            Ok(Ok(false)) => return Err(absent()),
+            Ok(Err(link)) => {
+                let is_refused = |one: &&Waiting<'_>| one.has_supplicant && one.what.which.name == link;
+                if let Some(one) = waiting.iter().find(is_refused) {
+                    let why = format!("cannot be activated: {}", reasons::NOT_LET_IN);
+                    return Err(failed(&one.what.which, &why));
+                }
+            }
             Err(_) => {
                 let late = waiting.iter().find(|one| one.until <= Instant::now());
                 return Err(late.map_or_else(absent, stalled));
             }
         }
+    }
+}
+
+/// Who was refused by the other end, as soon as it is. Where that cannot be heard, NetworkManager says so later.
+struct Refused(Option<Refusals>);
+
+impl Refused {
+    async fn listen(client: &Client) -> Self {
+        let listening = client.refusals().await;
+        Self(listening.inspect_err(|error| debug!(%error, "refused logins are told late")).ok())
+    }
+
+    /// The link of the next one; for ever pending if nobody tells.
+    async fn next(refused: &mut Option<Self>) -> String {
+        if let Some(Self(Some(refusals))) = refused
+            && let Some(link) = refusals.next().await
+        {
+            return link;
+        }
+        *refused = Some(Self(None));
+        pending().await
     }
 }
 

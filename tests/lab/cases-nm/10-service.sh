@@ -5,6 +5,7 @@ same() { nmctl show lab0 >now && cmp now before; }
 other_networkmanager() { [ "$(systemctl show -P MainPID NetworkManager)" != "$old" ]; }
 says() { nmctl status | grep -F -- "$1"; }
 [ "$(nmctl status --json | jq -r .backend)" = networkmanager ]
+nmctl status | grep -E "^nets .*networkmanager-checkpoint"
 
 document lab0 | nmctl apply -
 nmctl show lab0 >before

@@ -28,8 +28,8 @@ impl Lowering<'_> {
             let name = &target.which.name;
             let Some(change) = target.change else { continue };
             let Some(then) = target.then else {
-                let had = target.now.and_then(|now| now.dispatch.as_ref()).is_some();
-                if had {
+                // Of what is not there, nobody knows.
+                if target.now.is_none_or(|now| now.dispatch.is_some()) {
                     let script = |runs| Script { link: name.clone(), runs, text: None };
                     work.scripts.extend([Runs::AfterUp, Runs::AfterDown].map(script));
                 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::lower;
 use crate::backend::nm::choose::Profiles;
+use crate::backend::nm::refuse::refuse;
 use crate::backend::nm::work::{Step, Which, Work};
 use crate::nm::image::{Active, Device, Image, Stored, Version};
 use crate::nm::settings::{self, Wish};
 use crate::nm::{Profile, Value};
-use crate::plan::{Capabilities, Options, plan};
+use crate::plan::{Capabilities, Options, Plan, plan};
 use crate::state::{Document, Interface, InterfaceType, Route, State};
 
 fn state(text: &str) -> State {
@@ -123,7 +124,7 @@ impl Host {
         self
     }
 
-    fn work(&self, wanted: &str) -> Work {
+    fn plan(&self, wanted: &str) -> Plan {
         let profiles = Profiles::new(&self.image, &self.now);
         let capabilities = Capabilities {
             backend: "NetworkManager",
@@ -137,7 +138,21 @@ impl Host {
             unkept: profiles.unkept(&self.now, &self.image),
         };
         let plan = plan(&state(wanted), &self.now, &capabilities, &Options::default());
-        let plan = plan.expect("the wish can be planned");
+        plan.expect("the wish can be planned")
+    }
+
+    /// Everything that is refused, as `KIND PATH: TEXT`.
+    fn refused(&self, wanted: &str) -> Vec<String> {
+        let types = InterfaceType::known().collect();
+        let problems = refuse(&self.plan(wanted), &self.now, &self.image, &types);
+        problems
+            .iter()
+            .map(|problem| format!("{} {}: {}", problem.kind, problem.path, problem.message))
+            .collect()
+    }
+
+    fn work(&self, wanted: &str) -> Work {
+        let plan = self.plan(wanted);
         let mut count = 0;
         lower(&plan, &self.now, &self.image, &mut || {
             count += 1;
@@ -509,7 +524,11 @@ fn what_only_a_profile_knows_is_forgotten() {
     let profile = host.profile_of(&stored.interfaces()[0]);
     host.store("d0", 0, profile);
     for entry in ["name: d0, type: dummy, state: absent", "name: d0, state: absent"] {
-        assert_eq!(of_one(&host, entry), ["delete the profile of d0"]);
+        let scripts = ["activation", "deactivation"];
+        let mut steps =
+            scripts.map(|when| format!("remove the script that runs after {when} of d0")).to_vec();
+        steps.push("delete the profile of d0".into());
+        assert_eq!(of_one(&host, entry), steps);
     }
     assert_eq!(of_one(&host, "name: d1, state: absent"), [""; 0]);
     assert_eq!(of_one(&host, "name: d0, type: dummy, state: down"), [""; 0], "it is kept as it is");
@@ -622,4 +641,50 @@ fn a_lease_that_is_waited_for_needs_an_activation() {
     assert_eq!(of_one(&host, dhcp)[..2], [change, "reapply the profile of eth2"]);
     let waiting = format!("{dhcp}, wait-ip: ipv4");
     assert_eq!(of_one(&host, &waiting)[..2], [change, "activate eth2"]);
+}
+
+#[test]
+fn what_this_networkmanager_cannot_do_is_refused_once_and_where_it_changes() {
+    let now = "
+interfaces:
+- {name: eth1, type: ethernet, state: up, ethtool: {fec: {mode: rs}}, ipv4: {enabled: true}}
+- {name: eth2, type: ethernet, state: up, ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}]}}
+";
+    let mut host = Host::new(now);
+    let autoconf =
+        "interfaces: [{name: eth1, type: ethernet, ipv6: {enabled: true, dhcp: false, autoconf: true}}]";
+    assert_eq!(
+        host.refused(autoconf),
+        ["NotImplementedError interfaces[0].ipv6.dhcp: NetworkManager has no autoconf without DHCPv6"]
+    );
+    host.image.version = Version { major: 1, minor: 42, micro: 4, bits: 0, has_ovs: true };
+    let fec = |mode: &str| {
+        host.refused(&format!(
+            "interfaces: [{{name: eth1, type: ethernet, mtu: 1400, ethtool: {{fec: {{mode: {mode}}}}}}}]"
+        ))
+    };
+    assert_eq!(fec("rs"), Vec::<String>::new(), "the kernel shows it, and it stays");
+    assert_eq!(
+        fec("baser"),
+        [
+            "NotSupportedError interfaces[0].ethtool.fec: modes of error correction need NetworkManager 1.52 or \
+          later; this is 1.42.4"
+        ]
+    );
+    let route = |link: &str| {
+        host.refused(&format!(
+            "routes: {{config: [{{destination: 198.51.100.0/24, next-hop-interface: {link}, next-hop-address: 192.0.2.9}}]}}"
+        ))
+    };
+    assert_eq!(route("eth2"), Vec::<String>::new());
+    assert_eq!(
+        route("eth1"),
+        [
+            "NotSupportedError routes.config: `198.51.100.0/24` through `eth1`, which has no IPv4 address: that \
+          needs NetworkManager 1.46 or later; this is 1.42.4"
+        ]
+    );
+    host.image.version.minor = 46;
+    let alone = "routes: {config: [{destination: 198.51.100.0/24, next-hop-interface: eth1, next-hop-address: 192.0.2.9}]}";
+    assert_eq!(host.refused(alone), Vec::<String>::new());
 }

@@ -3,8 +3,8 @@
 source ./peers
 trap 'peers_gone; printf "interfaces: [{name: eth7, state: absent}]\n" | nmctl apply - || true' EXIT
 peer eth7
-asks() { # more lines for IPv4
-  printf 'interfaces:\n- name: eth7\n  type: ethernet\n  state: up\n%s  ipv4:\n    enabled: true\n    dhcp: true\n%s  ipv6:\n    enabled: true\n    dhcp: true\n    autoconf: true\n' "$2" "$1"
+asks() { # more lines for IPv4, for the interface, for IPv6
+  printf 'interfaces:\n- name: eth7\n  type: ethernet\n  state: up\n%s  ipv4:\n    enabled: true\n    dhcp: true\n%s  ipv6:\n    enabled: true\n    dhcp: true\n    autoconf: true\n%s' "$2" "$1" "${3:-}"
 }
 took() { began=$(date +%s%3N); "$@"; took=$(($(date +%s%3N) - began)); }
 
@@ -15,11 +15,16 @@ figure "DHCP without a server: $took ms"
 [ $took -lt 5000 ]
 nmctl plan --exit-code ask.yml
 nmctl show eth7 | grep -F 'dhcp: true'
-# Unless it says that it waits: then it fails, and the former network is there again.
+# Unless it says that it waits: then it is not done before there is one.
 asks '' $'  wait-ip: ipv4\n' >wait.yml
 echo 'interfaces: [{name: eth7, type: ethernet, state: up, ipv4: {enabled: false}, ipv6: {enabled: false}}]' | nmctl apply -
 nmctl show eth7 >before
-if nmctl apply wait.yml >said 2>&1; then exit 1; fi
+nmctl apply wait.yml >said 2>&1 &
+waiting=$!
+asking() { nmcli -g GENERAL.STATE device show eth7 | grep -F 70; }
+within 10 asking
+nmctl cancel "$(nmctl list --json | jq '.[0].id')"
+if wait $waiting; then exit 1; fi
 cat said
 nmctl show eth7 | diff before -
 
@@ -43,6 +48,15 @@ within 10 grep -F '01:02:03:04:05:06:07' $peers/eth7/leases
 no_route() { ! ip route | grep -F 203.0.113.0/24; }
 within 10 no_route
 
+# Where that leads: tables, metrics, and the identifiers of IPv6.
+asks $'    auto-route-metric: 321\n    auto-route-table-id: 77\n' '' $'    dhcp-duid: ll\n    addr-gen-mode: eui64\n    token: ::7\n' |
+  nmctl apply -
+in_table() { ip route show table 77 | grep -F 'metric 321'; }
+within 10 in_table
+by_token() { nmctl show --json eth7 | jq -e '.interfaces[0].ipv6.address | map(.ip) | index("2001:db8:1::7")'; }
+within 15 by_token
+within 10 grep -iF ' 00:03:00:01:' $peers/eth7/leases
+
 # Static from now on, with the address that was leased (M: what was leased becomes one's own).
 lease=$(nmctl show --json eth7 | jq -r '.interfaces[0].ipv4.address[0].ip')
 echo 'interfaces: [{name: eth7, type: ethernet, ipv4: {enabled: true, dhcp: false}}]' | nmctl apply -
@@ -52,7 +66,7 @@ nmcli -g ipv4.method connection show "$(nmcli -g NAME,DEVICE connection show --a
 
 # A rollback does not wait for a lease either.
 at eth7 pkill dnsmasq
-nmctl apply --no-commit ask.yml
+asks '' $'  wait-ip: any\n' | nmctl apply --no-commit -
 unplug eth7
 took nmctl rollback
 figure "rollback without a server: $took ms"
