@@ -13,6 +13,7 @@ use zbus::Message;
 use super::call::Form;
 use super::image::{Image, ObjectPath};
 use super::keeper::{self, Keeper};
+use super::live::Doubts;
 use super::supplicant::Refusals;
 use super::{Answer, Call, Error};
 
@@ -65,12 +66,15 @@ pub(super) struct Waiting {
     pub answer: oneshot::Sender<Result<Message, Error>>,
     /// The device whose applied connection the call changes.
     pub reapplies: Option<ObjectPath>,
+    /// The profile that the call leaves as it is, though NetworkManager will say that it was updated.
+    pub keeps: Option<ObjectPath>,
 }
 
-/// Asks the keeper to read these applied connections, and to answer once the image has all that
-/// NetworkManager said before.
+/// Asks the keeper to answer once the image has all that NetworkManager said before.
 #[derive(Debug)]
 pub(super) struct SyncRequest {
+    pub doubts: Doubts,
+    /// Devices whose applied connections are read again.
     pub reread: Vec<ObjectPath>,
     pub done: oneshot::Sender<Result<(), Error>>,
 }
@@ -126,6 +130,11 @@ impl Shared {
     /// Who awaits the answer to the message with that number.
     pub(super) fn take(&self, serial: NonZeroU32) -> Option<Waiting> {
         self.waiting().remove(&serial)
+    }
+
+    /// Whether a call is under way that leaves this profile as it is.
+    pub(super) fn keeps(&self, profile: &str) -> bool {
+        self.waiting().values().any(|waiting| waiting.keeps.as_deref() == Some(profile))
     }
 
     /// The bus is lost: what was not sent yet must not be, and no answer will come to what was.
@@ -220,15 +229,21 @@ impl Client {
     }
 
     /// Returns once everything is in the image that NetworkManager said before this call, with what had
-    /// to be asked because of it. While it is being read, that is awaited.
+    /// to be asked because of it; but what a new activation runs with, which is what is stored, may not be
+    /// known yet. While it is being read, that is awaited.
     pub async fn sync(&self) -> Result<(), Error> {
-        self.refresh_applied(&[]).await
+        self.synced(Doubts::Known, Vec::new()).await
     }
 
-    /// As [`sync`](Self::sync), and asks what these devices run with: who else reapplies does not tell.
-    pub async fn refresh_applied(&self, devices: &[ObjectPath]) -> Result<(), Error> {
+    /// As [`sync`](Self::sync), and whatever runs is known. It is asked what these devices run with: who else
+    /// reapplies does not tell.
+    pub async fn sync_applied(&self, devices: &[ObjectPath]) -> Result<(), Error> {
+        self.synced(Doubts::All, devices.to_vec()).await
+    }
+
+    async fn synced(&self, doubts: Doubts, reread: Vec<ObjectPath>) -> Result<(), Error> {
         let (done, answer) = oneshot::channel();
-        let request = SyncRequest { reread: devices.to_vec(), done };
+        let request = SyncRequest { doubts, reread, done };
         let over = || Error::disconnected("nobody listens to the bus any more");
         let synced = async {
             self.requests.send(request).await.map_err(|_| over())?;
@@ -262,7 +277,10 @@ impl Client {
         if waiting.len() >= CALLS_MAX {
             return Err(Error::too_much("too many calls await an answer of NetworkManager"));
         }
-        waiting.insert(serial, Waiting { answer, reapplies: call.reapplies().cloned() });
+        waiting.insert(
+            serial,
+            Waiting { answer, reapplies: call.reapplies().cloned(), keeps: call.keeps().cloned() },
+        );
         self.shared.send(Outgoing { message, is_call: true });
         let shared = Arc::clone(&self.shared);
         Ok(Sent { shared, serial, answer: receiver, form, started: Instant::now() })

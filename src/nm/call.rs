@@ -250,6 +250,14 @@ impl Call {
         }
     }
 
+    /// The profile that it leaves as it is, wherever it is kept from then on.
+    pub(super) fn keeps(&self) -> Option<&ObjectPath> {
+        match self {
+            Self::Update { path, profile, .. } if *profile == Profile::default() => Some(path),
+            _ => None,
+        }
+    }
+
     /// The message, to the process with that unique bus name, and the form of its answer.
     pub(super) fn message(&self, owner: &str) -> Result<(Message, Form), Error> {
         let (method, path) = self.target();

@@ -18,7 +18,7 @@ use zbus::{Message, MessageStream, connection};
 use super::Error;
 use super::bus::{Outgoing, Shared, SyncRequest};
 use super::call::{DEVICE, MANAGER, MANAGER_PATH, NAME, PROFILE, PROPERTIES, Target};
-use super::live::{Live, Question};
+use super::live::{Doubts, Live, Question};
 use super::window::Window;
 
 const BUS: &str = "org.freedesktop.DBus";
@@ -40,9 +40,11 @@ const BATCH: usize = 256;
 const QUEUE: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not zero");
 /// Round trips of sync requests under way; further requests wait.
 const BARRIERS_MAX: usize = 16;
-/// How long applied connections may be behind the signals that make them doubtful, so that a device
-/// which is being activated is asked about once. A sync does not wait for it.
-const APPLIED_LATER: Duration = Duration::from_millis(100);
+/// NetworkManager is asked about what is in doubt once it has said nothing for so long, so that it is not kept
+/// from its work, and a device which is being activated is asked about once. A sync does not wait for it.
+const QUIET: Duration = Duration::from_millis(300);
+/// The same where it never is quiet.
+const QUIET_MAX: Duration = Duration::from_secs(5);
 /// Longest wait for the bus to accept us, and between two attempts.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 const PAUSE_MIN: Duration = Duration::from_millis(500);
@@ -159,7 +161,7 @@ impl Keeper {
                     Some(request) => kept.synchronise(request),
                     None => return End::Unused,
                 },
-                () = reached(settle_at) => kept.change(Live::settle),
+                () = reached(settle_at) => kept.change(|live| live.settle(Doubts::AtRest)),
             }
         }
     }
@@ -218,6 +220,8 @@ struct Kept {
     parked: Vec<SyncRequest>,
     barriers: BTreeMap<u64, Vec<oneshot::Sender<Result<(), Error>>>>,
     last_barrier: u64,
+    /// Since when something is in doubt, and when it is asked about.
+    doubted: Option<Instant>,
     settle_at: Option<Instant>,
 }
 
@@ -232,6 +236,7 @@ impl Kept {
             parked: Vec::new(),
             barriers: BTreeMap::new(),
             last_barrier: 0,
+            doubted: None,
             settle_at: None,
         }
     }
@@ -304,7 +309,9 @@ impl Kept {
         let is_of_bus = sender == Some(BUS);
         let is_of_owner = sender.is_some() && sender == self.live.owner();
         match header.message_type() {
-            Type::Signal if is_of_owner => self.live.signal(&message),
+            Type::Signal if is_of_owner => {
+                self.live.signal(&message, |profile| self.shared.keeps(profile));
+            }
             Type::Signal if is_of_bus => {
                 let is_owner_changed = header.member().is_some_and(|member| member == "NameOwnerChanged");
                 if is_owner_changed
@@ -395,12 +402,19 @@ impl Kept {
                 let _ = done.send(Ok(()));
             }
         }
-        if !self.live.has_doubts() {
-            self.settle_at = None;
-        } else if self.settle_at.is_none() {
-            self.settle_at = Some(Instant::now() + APPLIED_LATER);
-        }
+        self.put_off();
         self.unpark();
+    }
+
+    /// NetworkManager has just said something.
+    fn put_off(&mut self) {
+        if self.live.has_doubts() {
+            let now = Instant::now();
+            let since = *self.doubted.get_or_insert(now);
+            self.settle_at = Some((now + QUIET).min(since + QUIET_MAX));
+        } else {
+            (self.doubted, self.settle_at) = (None, None);
+        }
     }
 
     fn ask_questions(&mut self) {
@@ -413,7 +427,7 @@ impl Kept {
                 Question::Contents(path) => to(path, PROFILE, "GetSettings").with(&()),
                 Question::Secrets(path, setting) => to(path, PROFILE, "GetSecrets").with(setting),
                 Question::Applied(path) => to(path, DEVICE, "GetAppliedConnection").with(&0u32),
-                Question::Barrier(_) => to(MANAGER_PATH, PROPERTIES, "Get").with(&(MANAGER, "Startup")),
+                Question::Barrier(..) => to(MANAGER_PATH, PROPERTIES, "Get").with(&(MANAGER, "Startup")),
             };
             match message {
                 Ok(message) => self.ask(Asked::Nm(question), message),
@@ -449,13 +463,17 @@ impl Kept {
         } else if self.live.is_ready() {
             self.last_barrier += 1;
             let mut all = Vec::new();
+            let mut doubts = Doubts::Known;
             let mut reread = Vec::new();
             for request in self.parked.drain(..) {
+                if request.doubts == Doubts::All {
+                    doubts = Doubts::All;
+                }
                 reread.extend(request.reread);
                 all.push(request.done);
             }
             self.barriers.insert(self.last_barrier, all);
-            self.live.barrier(self.last_barrier, reread);
+            self.live.barrier(self.last_barrier, doubts, reread);
             self.ask_questions();
         }
     }

@@ -26,7 +26,8 @@ const OBJECTS: &str = "org.freedesktop.DBus.ObjectManager";
 const WITH_SECRETS: [&str; 3] = ["802-1x", "macsec", "vpn"];
 /// Ended active connections that are remembered.
 const ENDED_MAX: usize = 64;
-/// NMDeviceState: deactivating; failed.
+/// NMDeviceState: activated; deactivating, or failed.
+const ACTIVATED: u32 = 100;
 const DEACTIVATING: u32 = 110;
 
 /// What is asked of NetworkManager to keep the image.
@@ -40,8 +41,19 @@ pub(super) enum Question {
     Secrets(ObjectPath, &'static str),
     /// `GetAppliedConnection` of a device.
     Applied(ObjectPath),
-    /// Anything whose answer comes behind what was said before.
-    Barrier(u64),
+    /// Anything whose answer comes behind what was said before; then these doubts are asked about.
+    Barrier(u64, Doubts),
+}
+
+/// Which doubts are asked about. What a device runs with is asked for because NetworkManager does not tell
+/// when somebody reapplies; a new activation runs with what is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubts {
+    /// Of what is known already, and may be different now.
+    Known,
+    /// Also of new activations, once they are not under way any more.
+    AtRest,
+    All,
 }
 
 /// What is being read of an object, in one question or several.
@@ -88,6 +100,8 @@ pub(super) struct Live {
     readings: BTreeMap<Reading, bool>,
     /// Devices whose applied connection may have changed.
     doubts: BTreeSet<ObjectPath>,
+    /// Profiles that we have told NetworkManager to keep as they are; somebody else may have changed them.
+    kept: BTreeSet<ObjectPath>,
     waits: Vec<Wait>,
     /// Barriers passed.
     passed: Vec<u64>,
@@ -110,8 +124,11 @@ impl Live {
         self.refused.as_ref()
     }
 
+    /// Whether there is something to be asked that need not wait.
     pub fn has_doubts(&self) -> bool {
-        self.ready && !self.doubts.is_empty()
+        self.ready
+            && (!self.kept.is_empty()
+                || self.doubts.iter().any(|device| self.is_asked(device, Doubts::AtRest)))
     }
 
     /// Whether the image changed since the last call.
@@ -137,10 +154,11 @@ impl Live {
         }
     }
 
-    /// Asks for everything said so far. [`take_passed`](Self::take_passed) tells when it is there.
-    pub fn barrier(&mut self, number: u64, reread: Vec<ObjectPath>) {
+    /// Asks for everything said so far, and about these doubts. [`take_passed`](Self::take_passed) tells when it
+    /// is there.
+    pub fn barrier(&mut self, number: u64, doubts: Doubts, reread: Vec<ObjectPath>) {
         self.doubts.extend(reread);
-        self.questions.push(Question::Barrier(number));
+        self.questions.push(Question::Barrier(number, doubts));
     }
 
     /// The applied connection of a device may have changed.
@@ -151,12 +169,32 @@ impl Live {
     }
 
     /// Asks about what is in doubt.
-    pub fn settle(&mut self) {
-        for device in mem::take(&mut self.doubts) {
-            let known = self.image.as_ref().and_then(|image| image.devices.get(&device));
-            if known.is_some_and(|device| device.active.is_some()) {
+    pub fn settle(&mut self, doubts: Doubts) {
+        for profile in mem::take(&mut self.kept) {
+            self.read(Reading::Profile(profile));
+        }
+        let (now, later) =
+            mem::take(&mut self.doubts).into_iter().partition(|device| self.is_asked(device, doubts));
+        self.doubts = later;
+        for device in now {
+            if self.device(&device).is_some_and(|device| device.active.is_some()) {
                 self.read(Reading::Applied(device));
             }
+        }
+    }
+
+    fn device(&self, path: &str) -> Option<&Device> {
+        self.image.as_ref()?.devices.get(path).map(|device| &**device)
+    }
+
+    /// Whether that device, which is in doubt, is one of those that are asked about. One that is gone or not
+    /// active is: there is nothing to wait for.
+    fn is_asked(&self, device: &str, doubts: Doubts) -> bool {
+        let Some(device) = self.device(device).filter(|device| device.active.is_some()) else { return true };
+        match doubts {
+            Doubts::All => true,
+            Doubts::AtRest => device.applied.is_some() || device.state == ACTIVATED,
+            Doubts::Known => device.applied.is_some(),
         }
     }
 
@@ -226,10 +264,10 @@ impl Live {
             }
             Question::Applied(path) => self.put_applied(path, answer.and_then(applied)),
             // Its end is told behind this.
-            Question::Barrier(_) if answer.is_err_and(|error| error.is_absent_service()) => {}
+            Question::Barrier(..) if answer.is_err_and(|error| error.is_absent_service()) => {}
             // Any other error is an answer, too.
-            Question::Barrier(number) => {
-                self.settle();
+            Question::Barrier(number, doubts) => {
+                self.settle(doubts);
                 self.wait(number);
             }
         }
@@ -241,12 +279,13 @@ impl Live {
         for (path, interfaces) in objects {
             self.put(&path, interfaces);
         }
-        self.settle();
+        self.settle(Doubts::All);
         self.wait(FIRST);
     }
 
-    /// A signal of NetworkManager.
-    pub fn signal(&mut self, message: &Message) {
+    /// A signal of NetworkManager. `keeps`: whether we have asked it to keep that profile as it is, and it has
+    /// not answered yet.
+    pub fn signal(&mut self, message: &Message, keeps: impl FnOnce(&str) -> bool) {
         // What it said before its list of objects is in the list.
         if self.image.is_none() {
             return;
@@ -277,7 +316,11 @@ impl Live {
                 }
             }
             (PROFILE, "Updated") if self.knows_profile(path.as_str()) => {
-                self.read(Reading::Profile(path.to_string()));
+                if keeps(path.as_str()) {
+                    self.kept.insert(path.to_string());
+                } else {
+                    self.read(Reading::Profile(path.to_string()));
+                }
             }
             (DEVICE, "StateChanged") => {
                 if let Ok((new, _, reason)) = body.deserialize::<(u32, u32, u32)>() {
@@ -347,6 +390,7 @@ impl Live {
             CHECKPOINT => self.change(|image| drop(image.checkpoints.remove(path))),
             PROFILE => {
                 self.unread.remove(path);
+                self.kept.remove(path);
                 self.change(|image| drop(image.profiles.remove(path)));
             }
             _ => {}

@@ -120,6 +120,7 @@ fn a_profile_is_followed_from_its_addition_to_its_deletion() {
         let client = harness.client().await;
         let empty = image(&client).await;
         let (path, active) = up(&harness, &client, bridge("br0", 1, "192.0.2.1")).await;
+        soon(client.sync_applied(&[])).await.expect("it answers");
         let before = image(&client).await;
         assert!(before.revision > empty.revision);
         assert_eq!(before.profiles[&path].flags, 1, "unsaved");
@@ -193,7 +194,7 @@ fn what_others_do_is_followed() {
         };
         harness.until(&client, "both addresses are applied", has_both).await;
         let br0 = device(&seen, "br0");
-        soon(client.refresh_applied(std::slice::from_ref(&br0))).await.expect("it answers");
+        soon(client.sync_applied(std::slice::from_ref(&br0))).await.expect("it answers");
         done(&client, Call::Disconnect { device: br0.clone() }).await;
         let error = refused(&client, Call::Disconnect { device: br0.clone() }).await;
         assert!(error.is_not_active() || error.is_gone(), "{}", error.name());

@@ -12,10 +12,10 @@ use crate::backend::{Host, pretty, site};
 use crate::harness::{Harness, ip, soon, with_manager};
 
 /// The engine on a host.
-struct Engine(Handle);
+pub struct Engine(pub Handle);
 
 impl Engine {
-    async fn on(host: &Host) -> Self {
+    pub async fn on(host: &Host) -> Self {
         let backend: Arc<dyn Backend> = host.backend.clone();
         let state_dir = host.harness.folder.path().join("state");
         let setup = Setup::on_host(backend, "test", &state_dir).expect("the engine is set up");
@@ -31,7 +31,7 @@ impl Engine {
     }
 
     /// Submits a document, and waits until it has ended or awaits commit.
-    async fn submit(&self, document: &str, commit: bool) -> TransactionInfo {
+    pub async fn submit(&self, document: &str, commit: bool) -> TransactionInfo {
         let document = Document::from_text(document).expect("YAML");
         let options = ApplyOptions { commit, ..ApplyOptions::default() };
         let info = self.call(Request::Submit { document, options }).await;
@@ -51,7 +51,7 @@ impl Engine {
         .await
     }
 
-    async fn apply(&self, host: &Host, document: &str) {
+    pub async fn apply(&self, host: &Host, document: &str) {
         let info = self.submit(document, true).await;
         assert_eq!(info.stage, Stage::Committed, "{info:#?}\n{}", host.harness.log());
         let again = self.submit(document, true).await;

@@ -3,6 +3,7 @@
 
 mod backend;
 mod bus;
+mod calls;
 mod engine;
 mod harness;
 mod ip;

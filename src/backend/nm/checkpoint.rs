@@ -47,19 +47,16 @@ impl Known {
         image.owner == self.owner && it.is_some_and(|it| it.created == self.created)
     }
 
-    /// A client for the process that has it, if it is there by what that says now.
-    async fn found(&self, client: &Client) -> Result<Option<Client>, Failure> {
-        client.sync().await.map_err(|error| refused("look at NetworkManager's checkpoints", &error))?;
-        let image = client.image().filter(|image| self.is_in(image));
-        Ok(image.map(|image| client.of(&image)))
+    /// A client for the process that has it, if it is there. One that has gone and was not told yet is refused,
+    /// and no other has its path: NetworkManager counts them up.
+    fn found(&self, client: &Client) -> Option<Client> {
+        let image = client.image().filter(|image| self.is_in(image))?;
+        Some(client.of(&image))
     }
 
     /// Lets it go; one that is gone already is gone.
     pub(super) async fn destroy(&self, client: &Client) -> Result<(), Failure> {
-        if client.image().is_none_or(|image| image.owner != self.owner) {
-            return Ok(());
-        }
-        let Some(client) = self.found(client).await? else { return Ok(()) };
+        let Some(client) = self.found(client) else { return Ok(()) };
         match client.start(Call::CheckpointDestroy { path: self.path.clone() }).await {
             Err(error) if error.is_invalid_arguments() || error.is_gone() || error.is_absent_service() => {
                 Ok(())
@@ -71,7 +68,7 @@ impl Known {
 
     /// It acts so long from now.
     pub(super) async fn adjust(&self, client: &Client, in_time: Duration) -> Result<(), Failure> {
-        let Some(client) = self.found(client).await? else {
+        let Some(client) = self.found(client) else {
             let message = "NetworkManager's checkpoint is gone".to_owned();
             return Err(Failure { kind: ErrorKind::PluginFailure, subject: None, message });
         };
@@ -130,7 +127,7 @@ async fn create(client: Client) -> Result<Fresh, Failure> {
     let answer = client.of(&image).start(call).await;
     let answer = answer.map_err(|error| refused("make a checkpoint of NetworkManager", &error))?;
     let path = answer.checkpoint().cloned().unwrap_or_default();
-    client.sync().await.map_err(|error| refused("look at NetworkManager's checkpoints", &error))?;
+    // It was announced before that was answered.
     let now = client.image().ok_or_else(absent)?;
     let known = now.checkpoints.get(&path).filter(|_| now.owner == image.owner).map(|checkpoint| Known {
         owner: now.owner.clone(),

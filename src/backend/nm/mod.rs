@@ -68,8 +68,8 @@ use super::{
     Availability, Backend, Capabilities, Doing, Failure, Observation, Progress, SafetyNet, Snapshot,
 };
 use crate::kernel::netlink::nftables;
-use crate::nm::Client;
 use crate::nm::image::{Image, ObjectPath};
+use crate::nm::{self, Client};
 use crate::ovsdb::Database;
 use crate::plan::{self, Plan};
 use crate::state::{Interface, InterfaceType, Problem, State};
@@ -146,6 +146,12 @@ impl NmBackend {
         }
     }
 
+    /// What was said so far is in the images. That is all that a state shows.
+    async fn seen(&self) -> Result<(), Failure> {
+        self.seen_with(self.client.sync()).await
+    }
+
+    /// Also what devices run with, where that may differ from what is stored: a change rests on it.
     async fn settled(&self) -> Result<(), Failure> {
         self.settled_but(&[]).await
     }
@@ -160,7 +166,10 @@ impl NmBackend {
 
     /// `doubtful`: devices that may run with something else than is known.
     async fn settled_but(&self, doubtful: &[ObjectPath]) -> Result<(), Failure> {
-        let told = self.client.refresh_applied(doubtful);
+        self.seen_with(self.client.sync_applied(doubtful)).await
+    }
+
+    async fn seen_with(&self, told: impl Future<Output = Result<(), nm::Error>>) -> Result<(), Failure> {
         let (kernel, told, written) = tokio::join!(self.kernel.settled(), told, self.database.sync());
         kernel?;
         written.map_err(|error| database::failure(error.to_string()))?;
@@ -197,7 +206,7 @@ impl NmBackend {
                         self.owner(bridge)
                     })
                     .await?;
-                    return self.settled().await;
+                    return Ok(());
                 }
                 Err(Stop::Stale(_)) if round < EXECUTE_ROUNDS => round += 1,
                 Err(stop) => {
@@ -344,7 +353,7 @@ impl Backend for NmBackend {
     }
 
     fn sync(&self) -> Doing<'_, ()> {
-        Box::pin(self.settled())
+        Box::pin(self.seen())
     }
 
     fn snapshot(&self) -> Doing<'_, Snapshot> {
@@ -384,8 +393,7 @@ impl Backend for NmBackend {
                 let touch = Touch::new(&snapshot.touched, &snapshot.state, &was, image, now);
                 Ok(commit::keep(&was, image, &touch))
             });
-            commit::commit(keep.await?, &self.client).await?;
-            self.settled().await
+            commit::commit(keep.await?, &self.client).await
         })
     }
 

@@ -31,6 +31,9 @@ pub(super) mod device {
     pub const UNMANAGED: u32 = 10;
     pub const DISCONNECTED: u32 = 30;
     pub const IP_CONFIG: u32 = 70;
+    pub const ACTIVATED: u32 = 100;
+    /// NMDeviceStateReason: another activation waits for it.
+    pub const NEW_ACTIVATION: u32 = 60;
     /// NMDeviceStateReason: udev has not announced it.
     pub const NOT_INITIALISED: u32 = 71;
 }
@@ -108,6 +111,13 @@ struct DeviceGlimpse {
     reason: u32,
     real: bool,
     is_active: bool,
+}
+
+impl DeviceGlimpse {
+    /// Its activation has ended for another one, which has not begun yet.
+    fn is_taken_over(&self) -> bool {
+        self.reason == device::NEW_ACTIVATION && self.state != device::ACTIVATED
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,8 +219,10 @@ fn judge(until: &Until, layer: Layer, now: &Glimpse, worked: Option<&ActiveGlimp
                 let has_ip = has(*ipv4, active::IP4_READY) && has(*ipv6, active::IP6_READY);
                 done(has_ip && is_link_ready(active, now.device.as_ref(), layer))
             }
-            // A newer one may take its place.
+            // A newer one may take its place: NetworkManager itself activates the ports of a controller, and what
+            // waits for its device is not always among the active connections.
             Some(active) if active.state == active::DEACTIVATING => Verdict::Working,
+            _ if now.device.as_ref().is_some_and(DeviceGlimpse::is_taken_over) => Verdict::Working,
             Some(active) => Verdict::Failed(why(now.device.as_ref(), Some(active))),
             None => Verdict::Failed(why(now.device.as_ref(), worked)),
         },
@@ -424,6 +436,9 @@ mod tests {
         let failed = |why: &str| Verdict::Failed(why.to_owned());
         let gone = judged(&READY, Layer::Kernel, device(30, 64, false), None);
         assert_eq!(gone, failed("another host has its IP address"));
+        let replaced =
+            judged(&READY, Layer::Kernel, device(110, device::NEW_ACTIVATION, false), active(4, 0));
+        assert_eq!(replaced, Verdict::Working, "the one that replaces it may be of the same profile");
         let vague = judged(&READY, Layer::Kernel, device(30, 0, false), active(4, 0));
         assert_eq!(vague, failed("the device was disconnected"));
         assert_eq!(judged(&READY, Layer::Kernel, None, None), failed("NetworkManager gives no reason"));

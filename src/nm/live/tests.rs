@@ -107,6 +107,10 @@ fn ready() -> Live {
     live
 }
 
+fn tell(live: &mut Live, signal: &Message) {
+    live.signal(signal, |_| false);
+}
+
 fn image(live: &Live) -> &Image {
     live.image.as_deref().expect("it is there")
 }
@@ -126,8 +130,8 @@ fn the_image_is_shown_when_everything_is_read() {
 fn what_was_said_before_the_list_is_in_the_list() {
     let mut live = Live::default();
     live.owner_changed(Some(OWNER.to_owned()));
-    live.signal(&signal(P1, PROFILE, "Updated", &()));
-    live.signal(&changed(D1, DEVICE, "Managed", true.into()));
+    tell(&mut live, &signal(P1, PROFILE, "Updated", &()));
+    tell(&mut live, &changed(D1, DEVICE, "Managed", true.into()));
     assert_eq!(live.take_questions(), [Question::Objects]);
 }
 
@@ -147,7 +151,7 @@ fn a_profile_that_changes_while_it_is_read_is_read_once_more() {
     let mut live = ready();
     live.take_questions();
     for _ in 0..5 {
-        live.signal(&signal(P1, PROFILE, "Updated", &()));
+        tell(&mut live, &signal(P1, PROFILE, "Updated", &()));
     }
     assert_eq!(live.take_questions(), [Question::Contents(P1.to_owned())]);
     live.answered(Question::Contents(P1.to_owned()), Ok(&profile("two")));
@@ -161,15 +165,18 @@ fn a_profile_that_changes_while_it_is_read_is_read_once_more() {
 #[test]
 fn a_barrier_waits_for_the_readings_caused_before_it_and_no_others() {
     let mut live = ready();
-    live.signal(&signal(P1, PROFILE, "Updated", &()));
-    live.barrier(1, vec![]);
-    assert_eq!(live.take_questions(), [Question::Contents(P1.to_owned()), Question::Barrier(1)]);
-    live.signal(&signal(P1, PROFILE, "Updated", &()));
-    live.answered(Question::Barrier(1), Ok(&answer(&true)));
+    tell(&mut live, &signal(P1, PROFILE, "Updated", &()));
+    live.barrier(1, Doubts::Known, vec![]);
+    assert_eq!(
+        live.take_questions(),
+        [Question::Contents(P1.to_owned()), Question::Barrier(1, Doubts::Known)]
+    );
+    tell(&mut live, &signal(P1, PROFILE, "Updated", &()));
+    live.answered(Question::Barrier(1, Doubts::Known), Ok(&answer(&true)));
     assert_eq!(live.take_passed(), [0; 0]);
     live.answered(Question::Contents(P1.to_owned()), Ok(&profile("two")));
     assert_eq!(live.take_passed(), [0; 0], "it was said to have changed before the barrier");
-    live.signal(&signal(P1, PROFILE, "Updated", &()));
+    tell(&mut live, &signal(P1, PROFILE, "Updated", &()));
     live.answered(Question::Contents(P1.to_owned()), Ok(&profile("three")));
     assert_eq!(live.take_passed(), [1], "what was said behind the barrier keeps nobody waiting");
 }
@@ -179,30 +186,71 @@ fn what_a_device_runs_with_is_asked_again_when_it_may_have_changed() {
     let mut live = ready();
     assert!(!live.has_doubts());
     // Another program has reapplied.
-    live.signal(&changed(C1, IP_CONFIGS[0], "AddressData", vec![1u32].into()));
-    live.signal(&signal(D1, DEVICE, "StateChanged", &(100u32, 90u32, 0u32)));
+    tell(&mut live, &changed(C1, IP_CONFIGS[0], "AddressData", vec![1u32].into()));
+    tell(&mut live, &signal(D1, DEVICE, "StateChanged", &(100u32, 90u32, 0u32)));
     assert!(live.has_doubts());
     assert_eq!(live.take_questions(), [], "not at once");
-    live.settle();
+    live.settle(Doubts::AtRest);
     assert_eq!(live.take_questions(), [Question::Applied(D1.to_owned())]);
     live.answered(Question::Applied(D1.to_owned()), Ok(&applied(2)));
     assert_eq!(image(&live).devices[D1].applied.as_ref().map(|applied| applied.1), Some(2));
     // A barrier brings it, too; and who asks for it gets it.
-    live.barrier(7, vec![D1.to_owned()]);
-    live.answered(Question::Barrier(7), Ok(&answer(&true)));
-    assert_eq!(live.take_questions(), [Question::Barrier(7), Question::Applied(D1.to_owned())]);
+    live.barrier(7, Doubts::Known, vec![D1.to_owned()]);
+    live.answered(Question::Barrier(7, Doubts::Known), Ok(&answer(&true)));
+    assert_eq!(
+        live.take_questions(),
+        [Question::Barrier(7, Doubts::Known), Question::Applied(D1.to_owned())]
+    );
     live.answered(Question::Applied(D1.to_owned()), Ok(&applied(3)));
     assert_eq!(live.take_passed(), [7]);
 }
 
 #[test]
+fn what_a_new_activation_runs_with_is_asked_once_it_is_there_or_for_who_must_know() {
+    const A2: &str = "/org/freedesktop/NetworkManager/ActiveConnection/2";
+    let begun = || {
+        let mut live = ready();
+        tell(&mut live, &changed(D1, DEVICE, "ActiveConnection", path(A2).into()));
+        tell(&mut live, &signal(D1, DEVICE, "StateChanged", &(70u32, 50u32, 0u32)));
+        live.barrier(1, Doubts::Known, vec![]);
+        live.take_questions();
+        live.answered(Question::Barrier(1, Doubts::Known), Ok(&answer(&true)));
+        assert_eq!((live.take_questions(), live.take_passed()), (vec![], vec![1]));
+        assert!(!live.has_doubts(), "of what could be asked now");
+        live
+    };
+    let asked = [Question::Applied(D1.to_owned())];
+    let mut live = begun();
+    tell(&mut live, &signal(D1, DEVICE, "StateChanged", &(100u32, 90u32, 0u32)));
+    assert!(live.has_doubts());
+    live.settle(Doubts::AtRest);
+    assert_eq!(live.take_questions(), asked);
+    let mut live = begun();
+    live.answered(Question::Barrier(2, Doubts::All), Ok(&answer(&true)));
+    assert_eq!(live.take_questions(), asked);
+    live.answered(Question::Applied(D1.to_owned()), Ok(&applied(1)));
+    assert_eq!(live.take_passed(), [2]);
+}
+
+#[test]
+fn a_profile_that_we_keep_as_it_is_is_read_when_there_is_time() {
+    let mut live = ready();
+    live.signal(&signal(P1, PROFILE, "Updated", &()), |profile| profile == P1);
+    assert_eq!(live.take_questions(), []);
+    assert!(live.has_doubts(), "somebody else may have changed it at the same time");
+    live.settle(Doubts::AtRest);
+    assert_eq!(live.take_questions(), [Question::Contents(P1.to_owned())]);
+    assert!(!live.has_doubts());
+}
+
+#[test]
 fn an_active_connection_that_ends_is_remembered_with_its_reason() {
     let mut live = ready();
-    live.signal(&signal(D1, DEVICE, "StateChanged", &(120u32, 70u32, 5u32)));
-    live.signal(&signal(A1, ACTIVE, "StateChanged", &(4u32, 3u32)));
-    live.signal(&signal(D1, DEVICE, "StateChanged", &(30u32, 120u32, 0u32)));
-    live.signal(&signal("/org/freedesktop", OBJECTS, "InterfacesRemoved", &(path(A1), vec![ACTIVE])));
-    live.signal(&changed(D1, DEVICE, "ActiveConnection", path("/").into()));
+    tell(&mut live, &signal(D1, DEVICE, "StateChanged", &(120u32, 70u32, 5u32)));
+    tell(&mut live, &signal(A1, ACTIVE, "StateChanged", &(4u32, 3u32)));
+    tell(&mut live, &signal(D1, DEVICE, "StateChanged", &(30u32, 120u32, 0u32)));
+    tell(&mut live, &signal("/org/freedesktop", OBJECTS, "InterfacesRemoved", &(path(A1), vec![ACTIVE])));
+    tell(&mut live, &changed(D1, DEVICE, "ActiveConnection", path("/").into()));
     let image = image(&live);
     assert!(image.actives.is_empty());
     let ended = image.ended(A1).expect("it is remembered");
@@ -215,14 +263,17 @@ fn an_active_connection_that_ends_is_remembered_with_its_reason() {
 fn what_does_not_concern_us_changes_nothing() {
     let mut live = ready();
     live.take_changed();
-    live.signal(&changed(D1, "org.freedesktop.NetworkManager.Device.Statistics", "RxBytes", 1u64.into()));
-    live.signal(&changed(D1, DEVICE, "Interface", "eth0".into()));
-    live.signal(&changed(D1, DEVICE, "Driver", "virtio".into()));
-    live.signal(&changed("/org/freedesktop/NetworkManager/Devices/9", DEVICE, "Managed", true.into()));
-    live.signal(&signal(D1, "org.freedesktop.NetworkManager.Device.Wireless", "AccessPointAdded", &path(C1)));
+    tell(&mut live, &changed(D1, "org.freedesktop.NetworkManager.Device.Statistics", "RxBytes", 1u64.into()));
+    tell(&mut live, &changed(D1, DEVICE, "Interface", "eth0".into()));
+    tell(&mut live, &changed(D1, DEVICE, "Driver", "virtio".into()));
+    tell(&mut live, &changed("/org/freedesktop/NetworkManager/Devices/9", DEVICE, "Managed", true.into()));
+    tell(
+        &mut live,
+        &signal(D1, "org.freedesktop.NetworkManager.Device.Wireless", "AccessPointAdded", &path(C1)),
+    );
     // Not of the form it should have.
-    live.signal(&signal(D1, DEVICE, "StateChanged", &"text"));
-    live.signal(&changed(D1, DEVICE, "Managed", "text".into()));
+    tell(&mut live, &signal(D1, DEVICE, "StateChanged", &"text"));
+    tell(&mut live, &changed(D1, DEVICE, "Managed", "text".into()));
     assert!(!live.take_changed());
     assert_eq!(live.take_questions(), []);
 }
@@ -230,7 +281,7 @@ fn what_does_not_concern_us_changes_nothing() {
 #[test]
 fn nothing_holds_of_a_process_that_is_gone() {
     let mut live = ready();
-    live.barrier(1, vec![]);
+    live.barrier(1, Doubts::Known, vec![]);
     live.owner_changed(None);
     assert!(live.image.is_none() && !live.is_ready() && live.take_changed());
     assert_eq!(live.take_questions(), []);
@@ -241,7 +292,7 @@ fn nothing_holds_of_a_process_that_is_gone() {
 #[test]
 fn secrets_come_with_the_profile() {
     let mut live = ready();
-    live.signal(&signal(P1, PROFILE, "Updated", &()));
+    tell(&mut live, &signal(P1, PROFILE, "Updated", &()));
     live.take_questions();
     let mut contents = Profile::default();
     contents.set("802-1x", "identity", "me");
