@@ -105,3 +105,21 @@ def managed_many(settle, way, counts=(50, 100, 200, 500)):
         alone.row(f"apply them again, through NetworkManager", f"{ms(ours('apply', there))} ms", "")
         alone.row(f"remove {count} bridges, through NetworkManager", f"{ms(ours('apply', gone))} ms", "")
         settle()
+
+
+def managed_window(settle, count=500):
+    """So many interfaces in one document come, are rolled back, and come again."""
+    there = write("there.yml", "interfaces:\n" + "".join(f"- {{name: many{i}, type: dummy, state: up}}\n" for i in range(count)))
+    gone = write("gone.yml", "interfaces:\n" + "".join(f"- {{name: many{i}, type: dummy, state: absent}}\n" for i in range(count)))
+    steps = [
+        (f"apply {count} dummies, to be committed or not", ("apply", "--no-commit", "--timeout", "3600", there), count),
+        ("roll them back", ("rollback",), 0),
+        (f"apply {count} dummies", ("apply", there), count),
+        ("apply them again", ("apply", there), count),
+        ("remove them", ("apply", gone), 0),
+    ]
+    for work, command, left in steps:
+        alone.row(f"{work}, through NetworkManager", f"{ms(ours(*command))} ms", "")
+        if links("dummy") != left:
+            sys.exit(f"{work}: {links('dummy')} dummies afterwards")
+        settle()
