@@ -2,7 +2,7 @@
 //! `ACTIVATED`, which comes seconds after the kernel is complete, or with DHCP perhaps never.
 //!
 //! An activation is done when its link is made and configured ("layer 2 ready"); addresses are
-//! verified in the kernel. Every wait ends when nothing of what it waits for has moved for a while.
+//! verified in the kernel. A wait ends when nothing of all that is waited for has moved for a while.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -296,18 +296,25 @@ pub(super) async fn settle(
         let kernel = mirror.image();
         let links: std::collections::BTreeSet<&str> = kernel.links.values().map(|link| &*link.name).collect();
         let mut left = Vec::with_capacity(waiting.len());
+        let mut has_moved = false;
         for mut one in waiting {
             let which = &one.what.which;
             let is_in_kernel = which.layer == Layer::Kernel && links.contains(which.name.as_str());
             let ended = one.worked.as_ref().and_then(|worked| image.ended(&worked.path));
             let ended = ended.map(|active| active.device_reason);
-            match one.look(Glimpse::of(one.what, &index, is_in_kernel), ended, time) {
+            let glimpse = Glimpse::of(one.what, &index, is_in_kernel);
+            has_moved |= glimpse != one.last;
+            match one.look(glimpse, ended, time) {
                 Verdict::Done => tell(one.what),
                 Verdict::Working => left.push(one),
                 Verdict::Failed(why) => return Err(failed(which, &format!("cannot be activated: {why}"))),
             }
         }
         waiting = left;
+        if has_moved {
+            // NetworkManager works them off one after the other: of hundreds, the last has long to wait for its turn.
+            waiting.iter_mut().for_each(|one| one.until = time + one.patience);
+        }
         let Some(until) = waiting.iter().map(|one| one.until).min() else { return Ok(()) };
         let event = async {
             tokio::select! {
