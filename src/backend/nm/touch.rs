@@ -7,9 +7,10 @@ use super::reapply::is_same;
 use super::snapshot::{Private, belongs, interfaces_of_profiles};
 use super::work::Which;
 use crate::nm::image::Image;
+use crate::nm::settings::ovs_ports;
 use crate::nm::{Profile, Value};
 use crate::plan::Touched;
-use crate::state::State;
+use crate::state::{InterfaceType, State};
 
 /// What a transaction touches, in terms of profiles.
 pub(super) struct Touch<'a> {
@@ -36,7 +37,14 @@ impl<'a> Touch<'a> {
         now: &State,
     ) -> Self {
         let interfaces = interfaces_of_profiles(image, now);
-        let mut touch = Self { touched, was, image, reach: touched.reach(before, now), interfaces };
+        let mut reach = touched.reach(before, now);
+        // What a bridge of Open vSwitch says of its ports stands in profiles of theirs.
+        let bridges = before.interfaces().iter().chain(now.interfaces());
+        let bridges = bridges.filter(|one| *one.kind() == InterfaceType::OvsBridge);
+        let ports = bridges.filter(|bridge| reach.contains(&bridge.name)).flat_map(ovs_ports);
+        let ports: Vec<String> = ports.map(|port| port.port.name).collect();
+        reach.extend(ports);
+        let mut touch = Self { touched, was, image, reach, interfaces };
         let new = touch.interfaces.keys().filter(|uuid| !was.profiles.contains_key(*uuid));
         let holders = was.profiles.keys().chain(new).filter(|uuid| touch.is_holder(uuid));
         let names = holders.flat_map(|uuid| touch.of(uuid)).map(|which| which.name.clone());
