@@ -14,11 +14,13 @@
 //! | `remainder` | what is left to the kernel; pure |
 //! | `snapshot` | what leads back, as data |
 //! | `observer` | the network as a state |
+//! | `overlay` | what the files say of it; pure |
 
 mod folders;
 mod foreign;
 mod lower;
 mod observer;
+mod overlay;
 mod programs;
 mod refuse;
 mod remainder;
@@ -37,16 +39,14 @@ use tokio::time::{Instant, timeout_at};
 
 use self::folders::{Folders, Own};
 use self::foreign::Try;
-use self::observer::{Images, Seen, follow};
+use self::observer::{Images, Last, Seen, devices, follow};
 use self::programs::Programs;
 use self::snapshot::Private;
 use super::kernel::op::Op;
 use super::kernel::{self, Facts, KernelBackend};
 use super::observer::Observer;
 use super::{Backend, Capabilities, Doing, Failure, Observation, Progress, Snapshot, Step};
-use crate::netplan::{
-    Composed, Config, Device, Devices, File, Files, Folder, Kind, OWN, Renderer, Target, compose,
-};
+use crate::netplan::{Composed, Config, Devices, File, Files, Folder, Kind, OWN, Renderer, Target, compose};
 use crate::plan::{self, Change, Plan};
 use crate::state::{ErrorKind, Interface, InterfaceState, InterfaceType, Path as Place, Problem, State};
 
@@ -82,7 +82,7 @@ pub struct NetplanBackend {
 
 /// What is to be done, as netplan hears it.
 struct Told {
-    files: Arc<Files>,
+    last: Arc<Last>,
     own: Own,
     composed: Composed,
 }
@@ -148,16 +148,7 @@ impl NetplanBackend {
     }
 
     fn devices(&self) -> Devices {
-        let image = self.kernel.mirror().image();
-        let of = |link: &crate::kernel::mirror::Link| {
-            let permanent = link.permanent_address.as_ref().map(ToString::to_string);
-            let driver = image.devices.get(&link.index).and_then(|device| device.driver.clone());
-            Device {
-                permanent_mac: permanent.and_then(|address| address.parse().ok()),
-                driver: driver.map(String::from),
-            }
-        };
-        image.links.values().map(|link| (link.name.to_string(), of(link))).collect()
+        devices(&self.kernel.mirror().image())
     }
 
     /// The renderer of whatever does not name one.
@@ -167,15 +158,17 @@ impl NetplanBackend {
 
     /// What our file is to be for that plan; or everything that it cannot say.
     fn tell(&self, plan: &Plan, now: &State) -> Result<Told, Vec<Problem>> {
-        let files = self.images.files.files();
-        let read = |files: &Files| Config::read(files).map_err(|error| vec![refuse::broken(&error)]);
-        let (own, foreign, all) = (read(&files.only(OWN))?, read(&files.without(&[OWN]))?, read(&files)?);
+        let last = self.images.files.last();
+        let wrong = |error: &(File, Problem)| vec![refuse::broken(error)];
+        let read = |files: &Files| Config::read(files).map_err(|error| wrong(&error));
+        let all = last.config.as_ref().map_err(wrong)?;
+        let (own, foreign) = (read(&last.files.only(OWN))?, read(&last.files.without(&[OWN]))?);
         let devices = self.devices();
-        let wanted = lower::lower(plan, now, &all, &devices);
+        let wanted = lower::lower(plan, now, all, &devices);
         let target = Target { renderer: self.renderer(&foreign), version: self.programs.version };
         let composed = compose(&own, &foreign, &wanted, &target, &devices);
         let composed = composed.map_err(|refusals| refuse::problems(plan, refusals))?;
-        Ok(Told { own: Own::of(&files), files, composed })
+        Ok(Told { own: Own::of(&last.files), last, composed })
     }
 
     async fn carry_out(&self, plan: Arc<Plan>, progress: Progress<'_>) -> Result<(), Failure> {
@@ -189,10 +182,11 @@ impl NetplanBackend {
             Try::Dead => self.clear_try()?,
         }
         let now = self.observer.look().await?.state;
-        let Told { files, own, composed } = self.tell(&plan, &now).map_err(|problems| first(&problems))?;
-        if plan.changes.iter().any(is_netplans) {
+        let Told { last, own, composed } = self.tell(&plan, &now).map_err(|problems| first(&problems))?;
+        let is_told = plan.changes.iter().any(is_netplans);
+        if is_told {
             step(1, "check netplan's configuration");
-            let mut then = Files::clone(&files);
+            let mut then = last.files.clone();
             then.insert(File::new(Folder::Run, OWN), composed.text.clone());
             self.programs.check(&then).await?;
             self.programs.at_rest().await?;
@@ -203,7 +197,7 @@ impl NetplanBackend {
             }
             self.delete(&composed.delete_first, progress).await?;
             step(3, "netplan apply");
-            self.programs.apply(&files).await?;
+            self.programs.apply(&last.files).await?;
         }
         step(4, "what netplan leaves");
         // What is kept is netplan's alone.
@@ -213,15 +207,21 @@ impl NetplanBackend {
             let (plan, capabilities) = (plan.clone(), capabilities.clone());
             async move { self.once_settled(move |now| remainder::of_plan(&plan, now, &capabilities)).await }
         };
-        self.finish(rest, progress).await
+        let patience = if is_told { self.patience()? } else { Duration::ZERO };
+        self.finish(rest, patience, progress).await
     }
 
     /// Waits until the renderer has done what it was told, and does what it leaves. `rest`: what is missing.
-    async fn finish<F>(&self, rest: impl Fn() -> F, progress: Progress<'_>) -> Result<(), Failure>
+    async fn finish<F>(
+        &self,
+        rest: impl Fn() -> F,
+        patience: Duration,
+        progress: Progress<'_>,
+    ) -> Result<(), Failure>
     where
         F: Future<Output = Result<Vec<Op>, Failure>>,
     {
-        let end = Instant::now() + self.patience()?;
+        let end = Instant::now() + patience;
         let mut revision = self.revision.clone();
         let mut is_left_done = false;
         loop {
@@ -243,11 +243,11 @@ impl NetplanBackend {
     }
 
     fn patience(&self) -> Result<Duration, Failure> {
-        let config = Config::read(&self.images.files.files());
-        let config = config.map_err(|error| failure(refuse::broken(&error).message))?;
+        let last = self.images.files.last();
+        let config = last.config.as_ref().map_err(|error| failure(refuse::broken(error).message))?;
         let renderers = config.netdefs.values().map(|netdef| netdef.renderer);
         let uses = |which| {
-            let default = self.renderer(&config);
+            let default = self.renderer(config);
             renderers.clone().any(|renderer| renderer.unwrap_or(default) == which)
         };
         Ok(if uses(Renderer::NetworkManager) { NETWORK_MANAGER_MAX } else { NETWORKD_MAX })
@@ -290,8 +290,9 @@ impl NetplanBackend {
         self.programs.at_rest().await?;
         self.settled().await?;
         let mut done = Ok(());
-        let files = self.images.files.files();
-        if self.is_marked() || Own::of(&files) != was.own {
+        let mut patience = Duration::ZERO;
+        let last = self.images.files.last();
+        if self.is_marked() || Own::of(&last.files) != was.own {
             self.try_ends().await?;
             self.mark()?;
             self.folders.put(Folder::Run, was.own.run.as_deref())?;
@@ -299,16 +300,18 @@ impl NetplanBackend {
             let way = self.way_back(snapshot, was).await?;
             self.delete(&Vec::from_iter(way.rebuilt), progress).await?;
             for _ in 0..APPLY_ROUNDS {
-                done = self.programs.apply(&files).await;
+                done = self.programs.apply(&last.files).await;
                 if done.is_ok() {
                     break;
                 }
             }
+            patience = self.patience().unwrap_or(NETWORKD_MAX);
         }
         // As much as possible, whatever failed before.
         for _ in 0..RESTORE_ROUNDS {
             let rest = || async { Ok(self.way_back(snapshot, was).await?.ops) };
-            done = done.and(self.finish(rest, progress).await);
+            done = done.and(self.finish(rest, patience, progress).await);
+            patience = Duration::ZERO;
             if self.way_back(snapshot, was).await?.ops.is_empty() {
                 break;
             }
@@ -363,8 +366,8 @@ impl NetplanBackend {
     /// Interfaces that are not there, but that our file would bring; and those that are there, and that no
     /// file defines.
     fn kept(&self) -> (BTreeMap<String, Interface>, BTreeSet<String>) {
-        let files = self.images.files.files();
-        let read = (Config::read(&files.only(OWN)), Config::read(&files), self.observe());
+        let last = self.images.files.last();
+        let read = (Config::read(&last.files.only(OWN)), &last.config, self.observe());
         // Nothing can be planned without.
         let (Ok(own), Ok(all), Ok(seen)) = read else { return Default::default() };
         let devices = self.devices();
@@ -474,7 +477,7 @@ impl Backend for NetplanBackend {
     fn snapshot(&self) -> Doing<'_, Snapshot> {
         Box::pin(async {
             self.settled().await?;
-            let own = Own::of(&self.images.files.files());
+            let own = Own::of(&self.images.files.last().files);
             if own.run.is_none() {
                 // What netplan was told has been committed.
                 self.unmark()?;

@@ -4,10 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+use super::overlay::lay;
 use crate::backend::observer::Source;
 use crate::backend::{Failure, Observation, kernel};
-use crate::kernel::mirror::Mirror;
-use crate::netplan::Files;
+use crate::kernel::mirror::{Image, Link, Mirror};
+use crate::netplan::{Config, Device, Devices, File, Files, read};
+use crate::state::Problem;
 
 /// The live images that a state is made of.
 #[derive(Clone)]
@@ -18,27 +20,53 @@ pub(super) struct Images {
 
 /// The files as last read, and how often they have changed.
 pub(super) struct Seen {
-    files: Mutex<Arc<Files>>,
+    last: Mutex<Arc<Last>>,
     changes: watch::Sender<u64>,
+}
+
+/// What the files say.
+pub(super) struct Last {
+    pub files: Files,
+    /// Of all of them together; or the first thing that is wrong.
+    pub config: Result<Config, (File, Problem)>,
+}
+
+impl Last {
+    fn new(files: Files) -> Arc<Self> {
+        Arc::new(Self { config: Config::read(&files), files })
+    }
 }
 
 impl Seen {
     pub(super) fn new(files: Files) -> Self {
-        Self { files: Mutex::new(Arc::new(files)), changes: watch::channel(0).0 }
+        Self { last: Mutex::new(Last::new(files)), changes: watch::channel(0).0 }
     }
 
     /// Takes what was read now.
     pub(super) fn take(&self, files: Files) {
-        let mut seen = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if **seen != files {
-            *seen = Arc::new(files);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.files != files {
+            *last = Last::new(files);
             self.changes.send_modify(|changes| *changes += 1);
         }
     }
 
-    pub(super) fn files(&self) -> Arc<Files> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn last(&self) -> Arc<Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// What definitions can match.
+pub(super) fn devices(image: &Image) -> Devices {
+    let of = |link: &Link| {
+        let permanent = link.permanent_address.as_ref().map(ToString::to_string);
+        let driver = image.devices.get(&link.index).and_then(|device| device.driver.clone());
+        Device {
+            permanent_mac: permanent.and_then(|address| address.parse().ok()),
+            driver: driver.map(String::from),
+        }
+    };
+    image.links.values().map(|link| (link.name.to_string(), of(link))).collect()
 }
 
 impl Source for Images {
@@ -51,7 +79,12 @@ impl Source for Images {
 
     fn build(&self, cache: &mut kernel::Everything) -> Result<Observation, Failure> {
         let revision = self.revision();
-        let state = cache.0.show(&self.mirror.image());
+        let image = self.mirror.image();
+        let mut state = cache.0.show(&image);
+        // Of files that nobody understands nothing is known; who plans is told so.
+        if let Ok(config) = &self.files.last().config {
+            state = lay(state, &read(config, &devices(&image)));
+        }
         Ok(Observation { state: Arc::new(state), revision })
     }
 }

@@ -1,0 +1,33 @@
+# What others do: a file that is broken, a `netplan try` that waits and one that was killed, netplan's own service
+# killed, the renderer started again. None of it is changed by us, and nothing is left of a change that cannot be.
+source ./netplan
+own=/run/netplan/90-nmstated.yaml
+trap 'rm -f /etc/netplan/20-broken.yaml; document lab0 | sed "s/state: up/state: absent/" | nmctl apply - || true' EXIT
+broken() { printf '%s\n' "$@" >/etc/netplan/20-broken.yaml && chmod 600 /etc/netplan/20-broken.yaml; }
+nothing_of_it() { lacks_link lab0 && [ ! -e $own ] && [ ! -e /etc/netplan/90-nmstated.yaml ]; }
+
+broken 'network:' '  ethernets: {eth7: {dhcp4: true'
+document lab0 | refused '/etc/netplan/20-broken.yaml:' nmctl plan -
+# What only netplan itself knows: before anything is written.
+broken 'network:' '  ethernets:' '    eth7:' '      adresses: [192.0.2.1/24]'
+document lab0 | refused '/etc/netplan/20-broken.yaml:4:7' nmctl apply -
+nothing_of_it
+rm /etc/netplan/20-broken.yaml
+
+sleep 300 | netplan try --timeout 200 >tried 2>&1 &
+within 60 test -e /run/netplan/netplan-try.ready
+document lab0 | refused 'a `netplan try` awaits confirmation' nmctl apply -
+nothing_of_it
+pkill -KILL -f 'netplan try'
+# Its mark would keep netplan from everything.
+[ -e /run/netplan/netplan-try.ready ]
+busctl --quiet call io.netplan.Netplan /io/netplan/Netplan io.netplan.Netplan Info
+document lab0 | nmctl apply --no-commit - &
+within 60 is_applying
+pkill -KILL netplan-dbus
+wait $!
+systemctl restart systemd-networkd
+has_link lab0
+nmctl rollback
+nothing_of_it
+untouched
