@@ -59,7 +59,8 @@ impl<'a> Lowering<'a> {
                     let asked = self.asked(&change.name).filter(|_| is_asked);
                     let said = asked.cloned().unwrap_or_else(|| only_changed(after, change));
                     let interface = configured(after);
-                    self.wanted.interfaces.push(Wish { interface, said, current: change.before.clone() });
+                    let current = change.before.as_ref().map(card);
+                    self.wanted.interfaces.push(Wish { interface, said, current });
                 }
             }
         }
@@ -69,7 +70,7 @@ impl<'a> Lowering<'a> {
     fn add(&mut self, name: &str, said: Interface) {
         let now = self.now.interfaces().iter().find(|now| now.name == name && !now.kind().is_userspace());
         if let Some(now) = now.filter(|_| !self.is_wanted(name)) {
-            let current = Some(now.clone());
+            let current = Some(card(now));
             self.wanted.interfaces.push(Wish { interface: configured(now), said, current });
         }
     }
@@ -176,17 +177,22 @@ fn gains_port(change: &InterfaceChange) -> bool {
 
 /// Without what others have given it: leases, advertised and the kernel's own addresses.
 fn configured(interface: &Interface) -> Interface {
-    let mut own = interface.clone();
+    let mut own = card(interface);
     own.drop_read_only();
-    if *own.kind() == InterfaceType::Veth && own.veth.is_none() {
-        // Its other end is in another network namespace: here it is a card like any other.
-        own.kind = Some(InterfaceType::Ethernet);
-    }
     let families: [Option<&mut Ip>; 2] = [own.ipv4.as_deref_mut(), own.ipv6.as_deref_mut()];
     for ip in families.into_iter().flatten() {
         if let Some(addresses) = &mut ip.address {
             addresses.retain(is_static);
         }
+    }
+    own
+}
+
+/// A veth whose other end is in another network namespace is a card like any other here.
+fn card(interface: &Interface) -> Interface {
+    let mut own = interface.clone();
+    if *own.kind() == InterfaceType::Veth && own.veth.is_none() {
+        own.kind = Some(InterfaceType::Ethernet);
     }
     own
 }

@@ -458,7 +458,11 @@ impl Backend for NetplanBackend {
         problems
     }
 
+    /// Also what the files say now: a few small ones. Who waits for a sync is told why they cannot be read.
     fn observe(&self) -> Result<Observation, Failure> {
+        if let Ok(files) = self.folders.read() {
+            self.images.files.take(files);
+        }
         self.observer.observe()
     }
 
