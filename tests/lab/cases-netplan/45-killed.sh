@@ -19,7 +19,7 @@ within 60 is_applying
 applying=$(pid_of_apply)
 killed
 as_it_was
-! journalctl _PID="$applying" | grep -i traceback
+if journalctl _PID="$applying" | grep -i traceback; then false; fi
 document lab0 | nmctl apply --no-commit --timeout 300 -
 killed
 nmctl rollback >/dev/null 2>&1 &
