@@ -97,7 +97,7 @@ pub struct Wanted {
     /// All static routes through these interfaces, as they shall be.
     pub routes: Vec<Route>,
     /// All static routes that lead nowhere (`route-type`), as they shall be. None: those that our file has
-    /// stay.
+    /// stay, and those among `routes` are added.
     pub nowhere: Option<Vec<Route>>,
     /// All static rules, as they shall be. None: those that our file has stay.
     pub rules: Option<Vec<RouteRule>>,

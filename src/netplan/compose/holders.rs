@@ -113,8 +113,11 @@ impl Composer<'_> {
 
     /// Blackholes and their like: networkd takes them from any definition.
     pub(super) fn routes_nowhere(&mut self) {
-        let Some(wanted) = self.wanted.nowhere.as_deref() else { return };
-        let mut left: Vec<&Route> = wanted.iter().filter(|route| !route.is_absent()).collect();
+        let is_asked = |route: &&Route| route.route_type.is_some() && !route.is_absent();
+        // What is said of the interfaces' routes only adds to these.
+        let is_whole = self.wanted.nowhere.is_some();
+        let wanted = self.wanted.nowhere.as_deref().unwrap_or(&self.wanted.routes);
+        let mut left: Vec<&Route> = wanted.iter().filter(is_asked).collect();
         for draft in self.drafts.values_mut() {
             let Some(Json::Array(entries)) = draft.keys.get_mut("routes") else { continue };
             entries.retain(|entry| {
@@ -123,7 +126,7 @@ impl Composer<'_> {
                     return true;
                 }
                 let found = left.iter().position(|route| routes::is_same_route(&held, route));
-                found.map(|index| left.remove(index)).is_some()
+                found.map(|index| left.remove(index)).is_some() || !is_whole
             });
             if entries.is_empty() {
                 draft.keys.remove("routes");

@@ -89,6 +89,14 @@ impl Writer<'_> {
     fn method6(&mut self, ip: &Ip) {
         let (dhcp, autoconf) = (ip.dhcp == Some(true), ip.autoconf == Some(true));
         let has_addresses = ip.addresses().iter().any(is_ours);
+        // What is there without having been asked for gets what is nearest.
+        let is_asked =
+            ["ipv6.enabled", "ipv6.dhcp", "ipv6.autoconf"].into_iter().any(|path| self.is_changed(path));
+        let (dhcp, autoconf) = match self.around.renderer {
+            Renderer::NetworkManager if autoconf && !is_asked => (true, true),
+            Renderer::Networkd if dhcp && !is_asked => (true, true),
+            _ => (dhcp, autoconf),
+        };
         let keys = &mut self.keys;
         let mut set = |key: &str, value: Json| drop(keys.insert(key.into(), value));
         match (self.around.renderer, ip.is_enabled(), dhcp, autoconf) {
