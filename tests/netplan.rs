@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use nmstated::netplan::{
-    Config, Device, Devices, File, Files, Folder, OWN, Refusal, Renderer, Target, Version, Wanted, Wish,
-    compose, read,
+    Broken, Config, Device, Devices, File, Files, Folder, OWN, Refusal, Renderer, Target, Version, Wanted,
+    Wish, compose, read,
 };
 use nmstated::state::{Bridge, Document, Interface, InterfaceState, InterfaceType, Mac, State};
 use serde_json::{Value as Json, json};
@@ -106,7 +106,7 @@ fn config(files: &[(&str, &str)]) -> Config {
     for (name, text) in files {
         all.insert(File::new(Folder::Etc, *name), (*text).to_owned());
     }
-    Config::read(&all).unwrap_or_else(|(file, problem)| panic!("{file}: {problem}"))
+    Config::read(&all).unwrap_or_else(|Broken { file, problem }| panic!("{file}: {problem}"))
 }
 
 fn hardware() -> Devices {

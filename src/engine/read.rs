@@ -127,13 +127,13 @@ impl Reader {
     }
 }
 
-/// The plan of a document, what it was made for, and all warnings.
 /// A plan as whoever asked for it is told.
 fn planned(plan: &Plan, current: &State, options: &plan::Options, warnings: Vec<String>) -> Reply {
     let Told { diff, client_path } = told(plan, current, options);
     Reply::Plan(PlanInfo { changes: plan::text::json(plan), diff, warnings, client_path })
 }
 
+/// The plan of a document, what it was made for, and all warnings.
 fn plan_document(
     backend: &dyn Backend,
     document: &Document,

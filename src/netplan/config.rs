@@ -79,6 +79,13 @@ impl Netdef {
     }
 }
 
+/// A file that netplan would not understand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    pub file: File,
+    pub problem: Box<Problem>,
+}
+
 /// Files merged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
@@ -91,11 +98,11 @@ pub struct Config {
 
 impl Config {
     /// Merges the files that count. The first thing that is wrong, with its file and position.
-    pub fn read(files: &Files) -> Result<Self, (File, Problem)> {
+    pub fn read(files: &Files) -> Result<Self, Broken> {
         let mut config = Self::default();
         for (file, text) in files.read() {
             let file = Arc::new(file.clone());
-            let wrong = |problem| (File::clone(&file), problem);
+            let wrong = |problem| Broken { file: File::clone(&file), problem: Box::new(problem) };
             // What is wrong with a file as text is one thing.
             let node = crate::state::parse(text).map_err(wrong)?;
             config.add(&node, &file).map_err(wrong)?;
@@ -219,7 +226,7 @@ mod tests {
     fn what_is_wrong_has_its_file_and_position() {
         let wrong = |text: &str| {
             let first = "network: {bonds: {x: {}}}";
-            let (file, problem) =
+            let Broken { file, problem } =
                 Config::read(&files(&[("10-a.yaml", first), ("60-b.yaml", text)])).expect_err("it is wrong");
             let at = problem.at.map(|at| (at.line, at.column));
             (file.to_string(), at, problem.to_string())

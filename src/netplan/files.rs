@@ -125,7 +125,7 @@ mod tests {
             (Folder::Lib, "99-z.yaml"),
             (Folder::Etc, "10-a.yaml.orig"),
         ] {
-            files.insert(File::new(folder, name), format!("{}", folder.path()));
+            files.insert(File::new(folder, name), folder.path().to_owned());
         }
         let read: Vec<String> = files.read().into_iter().map(|(file, _)| file.to_string()).collect();
         assert_eq!(

@@ -25,7 +25,7 @@ mod tree;
 mod write;
 
 pub use compose::compose;
-pub use config::{Config, Kind, Netdef};
+pub use config::{Broken, Config, Kind, Netdef};
 pub use files::{File, Files, Folder, OWN};
 pub use matches::{Device, Devices};
 pub use read::read;

@@ -46,7 +46,9 @@ use super::kernel::op::Op;
 use super::kernel::{self, Facts, KernelBackend};
 use super::observer::Observer;
 use super::{Backend, Capabilities, Doing, Failure, Observation, Progress, Snapshot, Step};
-use crate::netplan::{Composed, Config, Devices, File, Files, Folder, Kind, OWN, Renderer, Target, compose};
+use crate::netplan::{
+    Broken, Composed, Config, Devices, File, Files, Folder, Kind, OWN, Renderer, Target, compose,
+};
 use crate::plan::{self, Change, Plan};
 use crate::state::{ErrorKind, Interface, InterfaceState, InterfaceType, Path as Place, Problem, State};
 
@@ -159,7 +161,7 @@ impl NetplanBackend {
     /// What our file is to be for that plan; or everything that it cannot say.
     fn tell(&self, plan: &Plan, now: &State) -> Result<Told, Vec<Problem>> {
         let last = self.images.files.last();
-        let wrong = |error: &(File, Problem)| vec![refuse::broken(error)];
+        let wrong = |error: &Broken| vec![refuse::broken(error)];
         let read = |files: &Files| Config::read(files).map_err(|error| wrong(&error));
         let all = last.config.as_ref().map_err(wrong)?;
         let (own, foreign) = (read(&last.files.only(OWN))?, read(&last.files.without(&[OWN]))?);

@@ -8,8 +8,7 @@ use super::overlay::lay;
 use crate::backend::observer::Source;
 use crate::backend::{Failure, Observation, kernel};
 use crate::kernel::mirror::{Image, Link, Mirror};
-use crate::netplan::{Config, Device, Devices, File, Files, read};
-use crate::state::Problem;
+use crate::netplan::{Broken, Config, Device, Devices, Files, read};
 
 /// The live images that a state is made of.
 #[derive(Clone)]
@@ -28,7 +27,7 @@ pub(super) struct Seen {
 pub(super) struct Last {
     pub files: Files,
     /// Of all of them together; or the first thing that is wrong.
-    pub config: Result<Config, (File, Problem)>,
+    pub config: Result<Config, Broken>,
 }
 
 impl Last {

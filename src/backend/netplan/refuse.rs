@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::netplan::{File, Refusal};
+use crate::netplan::{Broken, Refusal};
 use crate::plan::{Action, Change, Plan};
 use crate::state::{ErrorKind, InterfaceType, Path, Problem, Segment};
 
@@ -39,7 +39,7 @@ pub(super) fn problems(plan: &Plan, refusals: Vec<Refusal>) -> Vec<Problem> {
 }
 
 /// A file that netplan does not understand, of whomever.
-pub(super) fn broken((file, problem): &(File, Problem)) -> Problem {
+pub(super) fn broken(Broken { file, problem }: &Broken) -> Problem {
     let place = problem.at.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
     let message = format!("{file}{place}: {}", problem.message);
     Problem::new(ErrorKind::PluginFailure, Path::root(), message)

@@ -45,7 +45,7 @@ fn written<'a>(work: &'a Work, uuid: &str) -> Option<&'a Profile> {
         Step::Add { profile, .. } | Step::Update { profile, .. } => Some(profile),
         _ => None,
     });
-    profiles.filter(|profile| profile.uuid() == Some(uuid)).last()
+    profiles.rev().find(|profile| profile.uuid() == Some(uuid))
 }
 
 fn mac(profile: &Profile) -> Option<Mac> {

@@ -288,7 +288,7 @@ impl Composer<'_> {
         let is_v6 = !self.facts(id).takes(false);
         let list: String = options.iter().map(|option| format!("{option};")).collect();
         let property = if is_v6 { "ipv6.dns-options" } else { "ipv4.dns-options" };
-        let draft = self.draft(&id.to_owned());
+        let draft = self.draft(id);
         pass(&mut draft.keys, property, &list.into());
     }
 

@@ -249,7 +249,7 @@ impl<'a> Composer<'a> {
             (Some(now), Some(then)) => now != then,
             _ => false,
         };
-        if NOT_IN_PLACE.iter().any(|path| differs(&path)) {
+        if NOT_IN_PLACE.iter().any(differs) {
             self.delete_first.insert(current.name.clone());
         }
     }

@@ -155,7 +155,7 @@ fn remove_device(lowering: &Lowering<'_>, target: &Target<'_>, had_profile: bool
         match device {
             // The database of Open vSwitch loses it with the activation of its profile; what others made
             // there is removed from it afterwards.
-            _ if is_of_ovs(now) && !device.is_some_and(|device| device.active.is_some()) => return,
+            _ if is_of_ovs(now) && device.is_none_or(|device| device.active.is_none()) => return,
             _ if is_of_ovs(now) => {}
             _ if which.layer != Layer::Kernel => {}
             Some(device) if device.state != UNMANAGED => {
