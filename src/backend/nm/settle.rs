@@ -139,7 +139,7 @@ impl Glimpse {
             is_active: device.active.is_some(),
         });
         let uuid = match &what.until {
-            Until::Ready { uuid, .. } => Some(uuid),
+            Until::Ready { uuid, .. } | Until::Left { uuid } => Some(uuid),
             Until::Announced | Until::Disconnected | Until::Gone => None,
         };
         let active = uuid.and_then(|uuid| index.active(uuid)).map(|(path, active)| ActiveGlimpse {
@@ -209,6 +209,7 @@ fn judge(until: &Until, layer: Layer, now: &Glimpse, worked: Option<&ActiveGlimp
             let is_idle = |device: &DeviceGlimpse| !device.is_active && device.state <= device::DISCONNECTED;
             done(now.device.as_ref().is_none_or(is_idle))
         }
+        Until::Left { .. } => done(now.active.is_none()),
         Until::Gone => done(!now.is_in_kernel && now.device.as_ref().is_none_or(|device| !device.real)),
         Until::Ready { ipv4, ipv6, .. } => match &now.active {
             Some(active) if active.state < active::DEACTIVATING => {
@@ -281,7 +282,7 @@ pub(super) async fn settle(
             waiting.extend(awaits.iter().map(|what| {
                 let profile = match &what.until {
                     Until::Ready { uuid, .. } => index.profile(uuid),
-                    Until::Announced | Until::Disconnected | Until::Gone => None,
+                    Until::Announced | Until::Disconnected | Until::Left { .. } | Until::Gone => None,
                 };
                 let profile = profile.and_then(|path| image.profiles.get(path)).map(|stored| &stored.profile);
                 let has_supplicant = has_supplicant(profile);
@@ -462,6 +463,13 @@ mod tests {
         assert_eq!(at(&Until::Disconnected, device(110, 0, true), true), Verdict::Working);
         assert_eq!(at(&Until::Disconnected, device(30, 0, false), true), Verdict::Done);
         assert_eq!(at(&Until::Disconnected, None, false), Verdict::Done);
+        let left = Until::Left { uuid: String::new() };
+        assert_eq!(at(&left, device(100, 0, true), true), Verdict::Done, "with another profile");
+        assert_eq!(
+            judged(&left, Layer::Kernel, device(110, 0, true), active(3, 0)),
+            Verdict::Working,
+            "it is about to leave"
+        );
         assert_eq!(at(&Until::Gone, None, true), Verdict::Working);
         assert_eq!(at(&Until::Gone, None, false), Verdict::Done);
     }

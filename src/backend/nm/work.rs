@@ -113,6 +113,8 @@ pub(super) enum Until {
     Announced,
     /// Nothing is active there.
     Disconnected,
+    /// That profile is not active any more; another one may be, also of NetworkManager's own.
+    Left { uuid: String },
     /// There is no such device.
     Gone,
 }
@@ -280,6 +282,7 @@ impl fmt::Display for Await {
             }
             Until::Announced => write!(f, "{which} is announced"),
             Until::Disconnected => write!(f, "{which} is disconnected"),
+            Until::Left { .. } => write!(f, "{which} has left its profile"),
             Until::Gone => write!(f, "{which} is gone"),
         }
     }

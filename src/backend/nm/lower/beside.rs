@@ -26,6 +26,10 @@ impl Lowering<'_> {
         work.kernel.append(&mut self.ops);
         for target in self.targets.values() {
             let name = &target.which.name;
+            if decided.get(&target.which).is_some_and(Decision::ends_profile) {
+                // NetworkManager has taken it over from the kernel, and does not give it back.
+                work.kernel.push(Op::AddrGenMode { link: name.clone(), is: EUI64 });
+            }
             let Some(change) = target.change else { continue };
             let Some(then) = target.then else {
                 // Of what is not there, nobody knows.
@@ -40,10 +44,6 @@ impl Lowering<'_> {
                 continue;
             }
             let decision = decided.get(&target.which);
-            if decision.is_some_and(Decision::ends_profile) {
-                // NetworkManager has taken it over from the kernel, and does not give it back.
-                work.kernel.push(Op::AddrGenMode { link: name.clone(), is: EUI64 });
-            }
             // A link that is made (again) has no other names.
             let is_made = target.now.is_none()
                 || (is_removable(then)

@@ -43,6 +43,15 @@ pub(super) fn sequence(lowering: &Lowering<'_>, decided: &BTreeMap<Which, Decisi
     for decision in &decisions {
         let late = decision.others.iter().filter(|(_, early)| !*early);
         work.steps.extend(late.map(|(candidate, _)| delete(&decision.which, candidate)));
+        if decision.ends_profile() {
+            // What the kernel is told comes after NetworkManager's last word.
+            let active = decision.others.iter().filter(|(candidate, _)| candidate.active.is_some());
+            let left = |uuid: &str| Await {
+                which: decision.which.clone(),
+                until: Until::Left { uuid: uuid.to_owned() },
+            };
+            work.awaits.extend(active.map(|(candidate, _)| left(candidate.uuid())));
+        }
     }
     for decision in decisions.iter().rev() {
         if let Goal::Down { disconnects: true, .. } = decision.goal {

@@ -688,3 +688,41 @@ interfaces:
     let alone = "routes: {config: [{destination: 198.51.100.0/24, next-hop-interface: eth1, next-hop-address: 192.0.2.9}]}";
     assert_eq!(host.refused(alone), Vec::<String>::new());
 }
+
+/// Routes that the loopback has held go, and it is as it was without a profile.
+#[test]
+fn the_loopback_keeps_no_profile_that_says_nothing() {
+    let lo = "interfaces: [{name: lo, type: loopback, state: up, ipv4: {enabled: true, address: [{ip: 127.0.0.1, prefix-length: 8}]}, ipv6: {enabled: true, address: [{ip: '::1', prefix-length: 128}]}}]";
+    let route = "{destination: 10.0.0.0/8, route-type: prohibit, metric: 5, table-id: 254}";
+    let mut host = Host::new(&format!("{lo}\nroutes: {{config: [{route}]}}"));
+    let mut holder = host.image.profiles["/profiles/lo"].profile.clone();
+    holder.set("connection", "id", "lo");
+    let routes = host.now.config_routes().to_vec();
+    let lo = host.now.interfaces()[0].clone();
+    let wish = Wish {
+        interface: &lo,
+        said: &lo,
+        controller: None,
+        routes: Some(&routes),
+        rules: None,
+        dns: None,
+        is_new: false,
+    };
+    settings::write(&mut holder, &wish, &host.image.version);
+    host.store("lo", 0, holder);
+    host.activate("lo", "lo", 0x4);
+    let work = host.work("routes: {config: [{state: absent, destination: 10.0.0.0/8}]}");
+    let lines = |work: &Work| {
+        let steps = work.steps.iter().map(ToString::to_string);
+        let ops = work.kernel.iter().map(|op| format!("kernel: {op}"));
+        steps.chain(work.awaits.iter().map(|what| format!("... {what}"))).chain(ops).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        lines(&work),
+        [
+            "delete the profile of lo",
+            "... lo has left its profile",
+            "kernel: set ipv6 address generation of lo to 0"
+        ]
+    );
+}
