@@ -1,12 +1,13 @@
 //! Follows a process to the points at which its effects become real, and ends it, or the whole machine, at
 //! exactly one of them. For the crash tests of the lab: the process needs no hooks for it.
 //!
-//!     lab-points PID [streams] [N kill|cut]
+//!     lab-points PID [streams] [[disk:]N kill|cut]
 //!
 //! A point is the entry of a system call that changes a file or speaks to the kernel over netlink, counted
-//! over all threads; with `streams` also one that speaks on a unix stream socket, as that of the bus. Each is a line on standard output: its number and what it is. The first line says
-//! `attached`. At the N-th the process is killed before the call has any effect, or everything is
-//! stopped and the machine's host is told, on the console, to cut its power.
+//! over all threads; with `streams` also one that speaks on a unix stream socket, as that of the bus. Each
+//! is a line on standard output: its number and what it is. The first line says `attached`. At the N-th (with
+//! `disk:` of those that change a file) the process is killed before the call has any effect, or everything
+//! is stopped and the machine's host is told, on the console, to cut its power.
 //!
 //! Without N, or if the work is done before the N-th, it follows until it is itself ended; the process
 //! then goes on alone (ptrace(2): a tracer's end detaches it).
@@ -30,6 +31,21 @@ enum Act {
     Cut,
 }
 
+/// Where the following ends, and how.
+struct End {
+    n: usize,
+    /// Of the points that change a file, not of all.
+    on_disk: bool,
+    act: Act,
+}
+
+impl End {
+    fn of(text: &str, act: Act) -> Result<Self, std::num::ParseIntError> {
+        let on_disk = text.strip_prefix("disk:");
+        Ok(Self { n: on_disk.unwrap_or(text).parse()?, on_disk: on_disk.is_some(), act })
+    }
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let mut words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -41,10 +57,10 @@ fn main() -> ExitCode {
         [pid] => (pid, None),
         [pid, n, "kill"] => (pid, Some((n, Act::Kill))),
         [pid, n, "cut"] => (pid, Some((n, Act::Cut))),
-        _ => return refuse("lab-points PID [streams] [N kill|cut]"),
+        _ => return refuse("lab-points PID [streams] [[disk:]N kill|cut]"),
     };
     let Ok(pid) = pid.parse() else { return refuse("PID is a number") };
-    let end = match end.map(|(n, act)| n.parse::<usize>().map(|n| (n, act))).transpose() {
+    let end = match end.map(|(n, act)| End::of(n, act)).transpose() {
         Ok(end) => end,
         Err(_) => return refuse("N is a number"),
     };
@@ -66,9 +82,9 @@ fn say(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-fn follow(pid: Pid, has_streams: bool, end: Option<(usize, Act)>) -> nix::Result<()> {
+fn follow(pid: Pid, has_streams: bool, end: Option<End>) -> nix::Result<()> {
     attach(pid)?;
-    let mut n = 0;
+    let (mut n, mut on_disk) = (0, 0);
     let mut is_attached = false;
     loop {
         let status = match waitpid(None, Some(WaitPidFlag::__WALL)) {
@@ -83,12 +99,17 @@ fn follow(pid: Pid, has_streams: bool, end: Option<(usize, Act)>) -> nix::Result
         let (thread, signal) = match status {
             WaitStatus::PtraceSyscall(thread) => {
                 if let Some(point) = entered(thread).and_then(|call| point(pid, has_streams, &call)) {
+                    let is_on_disk = !point.starts_with(SEND);
                     n += 1;
+                    on_disk += usize::from(is_on_disk);
                     say(&format!("{n} {point}"));
-                    match end {
-                        Some((at, Act::Kill)) if at == n => kill(pid, Signal::SIGKILL)?,
-                        Some((at, Act::Cut)) if at == n => cut(pid)?,
-                        _ => {}
+                    let is_it = |end: &&End| {
+                        if end.on_disk { is_on_disk && end.n == on_disk } else { end.n == n }
+                    };
+                    match end.as_ref().filter(is_it).map(|end| end.act) {
+                        Some(Act::Kill) => kill(pid, Signal::SIGKILL)?,
+                        Some(Act::Cut) => cut(pid)?,
+                        None => {}
                     }
                 }
                 (thread, None)
@@ -151,8 +172,8 @@ fn point(pid: Pid, has_streams: bool, call: &Call) -> Option<String> {
     let at = |index: usize| target(pid, call.arguments[index]);
     let file = |name: &str| at(0).filter(|path| path.starts_with('/')).map(|path| format!("{name} {path}"));
     let send = || match at(0)? {
-        to if is_netlink(pid, &to) => Some("send netlink".to_owned()),
-        to if has_streams && is_stream(pid, &to) => Some("send stream".to_owned()),
+        to if is_netlink(pid, &to) => Some(format!("{SEND} netlink")),
+        to if has_streams && is_stream(pid, &to) => Some(format!("{SEND} stream")),
         _ => None,
     };
     match call.number {
@@ -165,6 +186,9 @@ fn point(pid: Pid, has_streams: bool, call: &Call) -> Option<String> {
         _ => None,
     }
 }
+
+/// How points begin that change no file.
+const SEND: &str = "send";
 
 const CREATES: u64 = (libc::O_CREAT | libc::O_TRUNC) as u64;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nmstated::backend::Backend;
 use nmstated::engine::{ApplyOptions, Handle, Reply, Request, Setup, start};
@@ -279,5 +280,24 @@ interfaces:
         assert!(!all.contains("zone=trusted") && all.contains("mtu=1300"), "{files:#?}");
         assert!(all.contains("priority 5 from 192.0.2.1"), "rules have a section of their own: {files:#?}");
         assert!(!all.contains("mtu=1400"), "{files:#?}");
+    });
+}
+
+/// Everything that is sent meanwhile arrives at once.
+#[test]
+fn networkmanager_that_stands_still_midway_is_waited_for() {
+    with_manager(|harness| async {
+        larger_site(&harness);
+        let host = Host::on(harness).await;
+        let engine = Engine::on(&host).await;
+        let document = Document::from_text(DOCUMENT).expect("YAML");
+        let info = engine.call(Request::Submit { document, options: ApplyOptions::default() }).await;
+        let info = engine.reaches(&info, |stage| stage == Stage::Applying || stage.is_end()).await;
+        host.harness.freeze();
+        // How long it stands still is what is tried.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        host.harness.thaw();
+        let info = engine.reaches(&info, Stage::is_end).await;
+        assert_eq!(info.stage, Stage::Committed, "{info:#?}\n{}", host.harness.log());
     });
 }
