@@ -11,6 +11,7 @@ use super::snapshot::{ActiveWas, Private, actives};
 use super::touch::Touch;
 use super::work::{Await, Back, Layer, Step, Until, Which, Work};
 use crate::nm::image::Image;
+use crate::nm::settings::drop_twins;
 use crate::nm::{Profile, is_secret};
 use crate::plan::Touched;
 
@@ -237,6 +238,8 @@ impl<'a> Return<'a> {
 /// What was applied is known without secrets; the stored profile has them.
 fn with_secrets(applied: &Profile, stored: &Profile) -> Profile {
     let mut profile = applied.clone();
+    // They would win, and they know neither the table nor the type of a route.
+    drop_twins(&mut profile);
     for (name, setting) in &stored.0 {
         let Some(own) = profile.0.get_mut(name) else { continue };
         for (key, value) in setting.iter().filter(|(key, _)| is_secret(name, key)) {
@@ -401,6 +404,16 @@ interfaces:
         net.up("eth2", ETHERNET, &[]);
         net.up("v1", VLAN, &[("vlan", "parent", "eth1")]);
         net
+    }
+
+    #[test]
+    fn what_is_applied_again_is_said_once() {
+        let mut applied = Profile::default();
+        for key in ["routes", "route-data", "addresses", "address-data"] {
+            applied.set("ipv4", key, "said");
+        }
+        let sent = with_secrets(&applied, &Profile::default());
+        assert_eq!(sent.0["ipv4"].keys().collect::<Vec<_>>(), ["address-data", "route-data"]);
     }
 
     #[test]
