@@ -42,10 +42,11 @@ const HAS_FORWARDING: u32 = 1 << 1;
 const INFINITE: i32 = i32::MAX;
 
 /// What an IP stack that is off may not have, or no longer needs.
-const NOT_WHEN_OFF: [&str; 10] = [
+const NOT_WHEN_OFF: [&str; 11] = [
     "address-data",
     "gateway",
     "route-data",
+    "route-metric",
     "dns-data",
     "dns-search",
     "dns-options",

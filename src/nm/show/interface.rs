@@ -8,7 +8,7 @@ use super::profiles::Profiles;
 use crate::nm::Profile;
 use crate::nm::image::{Device, Image, Stored};
 use crate::nm::settings;
-use crate::state::{Address, Identifier, Interface, InterfaceState, InterfaceType, Ip};
+use crate::state::{Address, Identifier, Interface, InterfaceState, InterfaceType, Ip, Mptcp};
 
 /// NMDeviceType of devices that are in no kernel, or not by that type.
 const TUN: u32 = 16;
@@ -120,7 +120,10 @@ impl<'a> Layers<'a> {
             interface.mac_address = said.mac_address.or(interface.mac_address); // S68
         }
         interface.wait_ip = said.wait_ip;
-        interface.mptcp = said.mptcp.or(interface.mptcp.take());
+        // Off is what a document that goes back from flags says where nothing was said before: to every
+        // comparison the two are one (semantics C16), and so they are here.
+        let has_flags = |mptcp: &Mptcp| mptcp.address_flags.as_ref().is_some_and(|flags| !flags.is_empty());
+        interface.mptcp = said.mptcp.filter(has_flags);
         interface.ieee8021x = said.ieee8021x;
         interface.lldp = said.lldp.map(|mut lldp| {
             let neighbors = lldp::neighbors(&device.lldp_neighbors);

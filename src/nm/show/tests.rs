@@ -287,6 +287,19 @@ fn s62_the_loopback_is_on_as_the_kernel_has_it() {
 }
 
 #[test]
+fn c16_mptcp_that_is_off_is_as_if_nothing_were_said() {
+    let with = |bits: u32| {
+        let own = profile("802-3-ethernet", "eth1", &[("connection", "mptcp-flags", Value::U32(bits))]);
+        let mut builder = Builder::default();
+        builder.run(1, &own, 0);
+        let kernel = kernel(&[interface("eth1", "ethernet")]);
+        shown(&overlay(&kernel, &builder.0), "eth1")["mptcp"].clone()
+    };
+    assert_eq!([with(0), with(1)], [Json::Null, Json::Null]);
+    assert_eq!(with(0x68), json!({"address-flags": ["subflow", "backup"]}));
+}
+
+#[test]
 fn s69_neighbours_are_shown_while_listening() {
     let with = |on: i32, kernel: &State| {
         let own = profile("802-3-ethernet", "eth1", &[("connection", "lldp", Value::I32(on))]);

@@ -185,6 +185,7 @@ fn switching_off_clears_what_it_may_not_have() {
         ("ipv4", "dns-search", Value::Texts(vec!["example.com".into()])),
         ("ipv4", "dns-options", Value::Texts(vec![])),
         ("ipv4", "route-data", vec![Setting::new()].into()),
+        ("ipv4", "route-metric", Value::I64(120)),
         ("ipv4", "may-fail", false.into()),
         ("ipv4", "dad-timeout", Value::I32(5)),
     ];
