@@ -17,7 +17,7 @@ use super::relations::{is_removable, same_kind};
 use super::report::Report;
 use super::sequence::in_sequence;
 use super::{Key, Member, Merged, Names, Plan, Reason, Unmentioned};
-use crate::state::{Interface, InterfaceState, Ip, Part, State};
+use crate::state::{Interface, InterfaceState, InterfaceType, Ip, Part, State};
 
 /// The plan that leads from `current` back to `before`. It always exists; what cannot be done is
 /// in its warnings.
@@ -56,7 +56,7 @@ fn set_back(before: &State, current: &State, report: &mut Report) -> Merged {
             (Some(was), Some(is)) => (was.is_ignored() && is.is_ignored()) || is.kind().is_uninterpreted(),
             (None, Some(is)) => is.is_ignored() || !is_removable(is),
             (Some(was), None) => {
-                let lost = !is_removable(was);
+                let lost = !can_be_made(was);
                 if lost {
                     report.warnings.push(format!("`{}` has vanished, and cannot be made again", key.name));
                 }
@@ -74,6 +74,11 @@ fn set_back(before: &State, current: &State, report: &mut Report) -> Merged {
         member.target = was.map(|was| target(was, is));
     }
     merged
+}
+
+/// Of a cable whose other end is in another network namespace, that end is not known.
+fn can_be_made(was: &Interface) -> bool {
+    is_removable(was) && (*was.kind() != InterfaceType::Veth || was.veth.is_some())
 }
 
 /// What was, with what is volatile as it is now.
@@ -117,4 +122,42 @@ fn expected(merged: &Merged) -> Vec<Interface> {
         Some(was)
     };
     merged.members.values().filter_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Change;
+    use super::restore;
+    use crate::state::{Document, State};
+
+    #[test]
+    fn what_vanished_and_cannot_be_made_is_told_and_all_else_comes_back() {
+        let state = |text: &str| Document::from_text(text).expect("YAML").state().expect("a state").0;
+        let was = "
+interfaces:
+- {name: eth1, type: ethernet, state: up}
+- {name: cable, type: veth, state: up, mtu: 1500}
+- {name: left, type: veth, state: up, veth: {peer: right}}
+- {name: right, type: veth, state: up, veth: {peer: left}}
+- {name: dummy0, type: dummy, state: up}
+";
+        let plan = restore(&state(was), &State::empty());
+        let name = |change: &Change| match change {
+            Change::Interface(change) => Some(change.name.clone()),
+            _ => None,
+        };
+        let mut back: Vec<String> = plan.changes.iter().filter_map(name).collect();
+        back.sort_unstable();
+        assert_eq!(back, ["dummy0", "left", "right"]);
+        assert_eq!(
+            plan.warnings,
+            [
+                "`cable` has vanished, and cannot be made again",
+                "`eth1` has vanished, and cannot be made again"
+            ]
+        );
+        let missed = crate::verify::same(&state(was), &State::empty());
+        let missed: Vec<String> = missed.iter().map(ToString::to_string).collect();
+        assert!(missed.iter().any(|item| item.contains("cable")), "{missed:?}");
+    }
 }
