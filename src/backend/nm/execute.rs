@@ -58,9 +58,19 @@ impl Stop {
     }
 }
 
-/// Carries out the work; stops at the first failure.
+/// What a failure means for the rest of the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// There is no rest: all of it comes back.
+    AllOrNothing,
+    /// As much as possible is done; the first failure is told at the end.
+    AsMuchAsPossible,
+}
+
+/// Carries out the work.
 pub(super) async fn execute(
     work: &Work,
+    manner: Manner,
     client: &Client,
     kernel: &KernelBackend,
     progress: Progress<'_>,
@@ -78,15 +88,19 @@ pub(super) async fn execute(
         added: BTreeMap::new(),
         changing: BTreeSet::new(),
         again: Vec::new(),
+        manner,
+        failed: None,
     };
     run.send_all().await?;
     sync(client).await?;
-    let progress = &mut run.progress;
-    settle(&work.awaits, client, kernel.mirror(), |done| progress.tell_wait(done)).await?;
-    check_global_dns(&work.steps, client)?;
-    macs::settle(&macs, kernel, progress.progress).await?;
-    kernel.run(&work.kernel, progress.progress).await?;
-    Ok(())
+    run.settle(&work.awaits).await?;
+    let checked = check_global_dns(&work.steps, client);
+    run.proceed(checked)?;
+    let settled = macs::settle(&macs, kernel, progress).await;
+    run.proceed(settled)?;
+    let ran = kernel.run(&work.kernel, progress).await;
+    run.proceed(ran)?;
+    run.failed.map_or(Ok(()), Err)
 }
 
 async fn sync(client: &Client) -> Result<(), Failure> {
@@ -152,18 +166,58 @@ struct Run<'a> {
     changing: BTreeSet<usize>,
     /// What is sent again once something has changed, with what it was refused with.
     again: Vec<(Sent, Failure)>,
+    manner: Manner,
+    /// The first failure that did not stop it.
+    failed: Option<Stop>,
 }
 
 impl<'a> Run<'a> {
+    /// Whether work goes on after this.
+    fn proceed(&mut self, result: Result<(), impl Into<Stop>>) -> Result<(), Stop> {
+        let Err(stop) = result else { return Ok(()) };
+        let stop = stop.into();
+        match self.manner {
+            Manner::AllOrNothing => Err(stop),
+            Manner::AsMuchAsPossible => {
+                self.failed.get_or_insert(stop);
+                Ok(())
+            }
+        }
+    }
+
+    /// The step is over, without success.
+    fn fails(&mut self, sent: &Sent, stop: Stop) -> Result<(), Stop> {
+        self.changing.remove(&sent.step);
+        self.proceed(Err(stop))
+    }
+
+    /// Waits for all of it; what fails is left out of the rest of the wait.
+    async fn settle(&mut self, awaits: &[Await]) -> Result<(), Stop> {
+        let mut left = awaits.to_vec();
+        loop {
+            let mut done = Vec::new();
+            let progress = &mut self.progress;
+            let settled = settle(&left, self.client, self.kernel.mirror(), |what| {
+                progress.tell_wait(what);
+                done.push(what.clone());
+            });
+            let Err(unsettled) = settled.await else { return Ok(()) };
+            left.retain(|what| !done.contains(what) && Some(what) != unsettled.what.as_ref());
+            let fatal = unsettled.what.is_none();
+            self.proceed(Err(unsettled.failure.clone()))?;
+            if fatal {
+                return Err(unsettled.failure.into());
+            }
+        }
+    }
+
     async fn send_all(&mut self) -> Result<(), Stop> {
         for (number, step) in self.steps.iter().enumerate() {
             match step {
                 Step::Wait(what) => {
                     self.answers(|run| run.pending.is_empty() && run.again.is_empty()).await?;
                     sync(self.client).await?;
-                    let progress = &mut self.progress;
-                    let what = std::slice::from_ref(what);
-                    settle(what, self.client, self.kernel.mirror(), |done| progress.tell_wait(done)).await?;
+                    self.settle(std::slice::from_ref(what)).await?;
                     continue;
                 }
                 Step::Activate { uuid, .. } => {
@@ -225,14 +279,15 @@ impl<'a> Run<'a> {
         self.again = later;
         for (sent, failure) in now {
             if sent.until.is_some_and(|until| until <= Instant::now()) {
-                return Err(failure.into());
+                self.fails(&sent, failure.into())?;
+            } else {
+                self.send(sent)?;
             }
-            self.send(sent)?;
         }
-        match self.again.iter().find(|(sent, _)| sent.until.is_some_and(|until| until <= Instant::now())) {
-            Some((_, failure)) => Err(failure.clone().into()),
-            None => Ok(()),
-        }
+        let is_late = |(sent, _): &(Sent, _)| sent.until.is_some_and(|until| until <= Instant::now());
+        let (late, left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.again).into_iter().partition(is_late);
+        self.again.extend(left);
+        late.into_iter().try_for_each(|(sent, failure)| self.fails(&sent, failure.into()))
     }
 
     fn send(&mut self, mut sent: Sent) -> Result<(), Stop> {
@@ -295,8 +350,8 @@ impl<'a> Run<'a> {
                 self.again.push((sent, refusal(step, &error, device)));
                 Ok(())
             }
-            Meaning::Stale => Err(Stop::Stale(refusal(step, &error, device))),
-            Meaning::Failed => Err(Stop::Failed(refusal(step, &error, device))),
+            Meaning::Stale => self.fails(&sent, Stop::Stale(refusal(step, &error, device))),
+            Meaning::Failed => self.fails(&sent, Stop::Failed(refusal(step, &error, device))),
         }
     }
 

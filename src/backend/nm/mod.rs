@@ -54,7 +54,7 @@ use tracing::debug;
 
 use self::checkpoint::{Fresh, Net};
 use self::choose::Profiles;
-use self::execute::{Stop, execute, refused};
+use self::execute::{Manner, Stop, execute, refused};
 use self::observer::{Images, Seen, available, follow};
 use self::scripts::Scripts;
 use self::settle::absent;
@@ -198,7 +198,7 @@ impl NmBackend {
             self.scripts.write(&work.scripts)?;
             database::carry_out(database::first(&work.database), &self.database, |bridge| self.owner(bridge))
                 .await?;
-            let done = execute(&work, &self.client, &self.kernel, progress).await;
+            let done = execute(&work, Manner::AllOrNothing, &self.client, &self.kernel, progress).await;
             match done {
                 Ok(()) => {
                     database::arrived(&work.awaits, &*self.image()?, &self.database).await?;
@@ -279,8 +279,10 @@ impl NmBackend {
                 return Ok(());
             }
             reached.clone_from(&way.reach);
-            done = execute(&way.work, &self.client, &self.kernel, progress).await.map_err(Stop::failure);
-            // As much as possible, whatever failed before. What NetworkManager does not hold, it may have
+            let manner = Manner::AsMuchAsPossible;
+            let executed = execute(&way.work, manner, &self.client, &self.kernel, progress).await;
+            done = executed.map_err(Stop::failure);
+            // Whatever failed before. What NetworkManager does not hold, it may have
             // let go of just now.
             let left =
                 if way.work.steps.is_empty() { way } else { self.way_back(snapshot, was, &reached).await? };

@@ -34,6 +34,9 @@ pub(super) fn way_back(was: &Private, image: &Image, touch: &Touch<'_>, touched:
     way.work
 }
 
+/// How far parents and controllers are followed.
+const DEEPEST: u32 = 16;
+
 struct Return<'a> {
     was: &'a Private,
     image: &'a Image,
@@ -66,6 +69,7 @@ impl<'a> Return<'a> {
     /// What was active and is not, or not so, in an order in which it can be activated.
     fn returning(&self) -> Vec<Returning<'a>> {
         let touched = self.was.actives.iter().filter(|active| self.is_touched(&active.which));
+        let touched = touched.filter(|active| !self.is_lost(&active.uuid, 0));
         let mut returning: Vec<Returning<'a>> = touched.filter_map(|was| self.return_of(was)).collect();
         returning.sort_by_cached_key(|one| self.depth(&one.was.uuid, 0));
         returning
@@ -97,9 +101,24 @@ impl<'a> Return<'a> {
         }
     }
 
+    /// Whether it needs hardware that is gone: itself, or what it rests on. Whoever looks afterwards tells.
+    fn is_lost(&self, uuid: &str, of: u32) -> bool {
+        const HARDWARE: [&str; 2] = ["802-3-ethernet", "infiniband"];
+        let Some(was) = self.was.profiles.get(uuid).filter(|_| of < DEEPEST) else { return false };
+        // A partition of InfiniBand has a parent, and is made.
+        let parent = was.profile.0.values().find_map(|setting| setting.get("parent")?.as_text());
+        if let Some(parent) = parent.and_then(|name| self.profile_of(name)).filter(|parent| *parent != uuid) {
+            return self.is_lost(parent, of + 1);
+        }
+        let is_hardware = was.profile.kind().is_some_and(|kind| HARDWARE.contains(&kind));
+        let active = self.was.actives.iter().find(|active| active.uuid == uuid);
+        let is_there =
+            |active: &ActiveWas| active.which.device(self.image).is_some_and(|(_, device)| device.real);
+        is_hardware && active.is_some_and(|active| !is_there(active))
+    }
+
     /// How many others have to be there before it: parents and controllers.
     fn depth(&self, uuid: &str, of: u32) -> u32 {
-        const DEEPEST: u32 = 16;
         let Some(was) = self.was.profiles.get(uuid).filter(|_| of < DEEPEST) else { return of };
         let profile = &was.profile;
         let parents = profile.0.values().filter_map(|setting| setting.get("parent")?.as_text());
@@ -121,7 +140,9 @@ impl<'a> Return<'a> {
     /// others at the end, where nothing is left for them to connect to by themselves.
     fn profiles(&mut self, returning: &[Returning<'_>], of_returning: bool) {
         let returns: BTreeSet<&str> = returning.iter().map(|one| one.was.uuid.as_str()).collect();
+        // What is lost connects by itself when it comes back.
         let is_active: BTreeSet<&str> = self.was.actives.iter().map(|active| active.uuid.as_str()).collect();
+        let is_active: BTreeSet<&str> = is_active.into_iter().filter(|uuid| !self.is_lost(uuid, 0)).collect();
         for (uuid, was) in &self.was.profiles {
             let belongs = self.touch.holds(uuid) && returns.contains(uuid.as_str()) == of_returning;
             let is_same = self.image.stored(uuid).is_some_and(|(_, stored)| {
@@ -456,6 +477,24 @@ interfaces:
         now.down("v1");
         let touched = touched(DOCUMENT, &before);
         assert_eq!(back(&was, &now, &before, &touched), ["activate v1", "... v1 is ready"]);
+    }
+
+    #[test]
+    fn hardware_that_is_gone_and_what_rests_on_it_are_not_waited_for() {
+        let (was, before) = (network(), state(BEFORE));
+        let mut now = was.clone();
+        now.down("v1");
+        now.down("eth1");
+        now.store("eth1", "connection", "zone", "home", 1);
+        now.0.devices.remove("/devices/eth1");
+        now.0.devices.remove("/devices/v1");
+        let touched = touched("interfaces: [{name: eth1, mtu: 9000}, {name: eth2, mtu: 9000}]", &before);
+        assert_eq!(back(&was, &now, &before, &touched), ["put the profile of eth1 back"]);
+        now.down("eth2");
+        assert_eq!(
+            back(&was, &now, &before, &touched),
+            ["activate eth2", "put the profile of eth1 back", "... eth2 is ready"]
+        );
     }
 
     #[test]

@@ -258,13 +258,31 @@ fn patience(what: &Await, has_supplicant: bool) -> Duration {
     if has_supplicant || waits_for_ip || what.which.layer == Layer::Vpn { LONG_PATIENCE } else { PATIENCE }
 }
 
-/// Waits for all of it. `tell` is called for each as it is done.
+/// Why a wait ended without success.
+#[derive(Debug)]
+pub(super) struct Unsettled {
+    /// What will not come; None: nothing will, NetworkManager is gone.
+    pub what: Option<Await>,
+    pub failure: Failure,
+}
+
+impl Unsettled {
+    fn of(what: &Await, failure: Failure) -> Self {
+        Self { what: Some(what.clone()), failure }
+    }
+
+    fn absent() -> Self {
+        Self { what: None, failure: absent() }
+    }
+}
+
+/// Waits for all of it, or until one fails. `tell` is called for each as it is done.
 pub(super) async fn settle(
     awaits: &[Await],
     client: &Client,
     mirror: &Mirror,
     mut tell: impl FnMut(&Await),
-) -> Result<(), Failure> {
+) -> Result<(), Unsettled> {
     if awaits.is_empty() {
         return Ok(());
     }
@@ -275,7 +293,7 @@ pub(super) async fn settle(
     loop {
         told.borrow_and_update();
         seen.borrow_and_update();
-        let image = client.image().ok_or_else(absent)?;
+        let image = client.image().ok_or_else(Unsettled::absent)?;
         let index = Index::of(&image);
         let time = Instant::now();
         if std::mem::take(&mut is_first) {
@@ -308,7 +326,10 @@ pub(super) async fn settle(
             match one.look(glimpse, ended, time) {
                 Verdict::Done => tell(one.what),
                 Verdict::Working => left.push(one),
-                Verdict::Failed(why) => return Err(failed(which, &format!("cannot be activated: {why}"))),
+                Verdict::Failed(why) => {
+                    let failure = failed(which, &format!("cannot be activated: {why}"));
+                    return Err(Unsettled::of(one.what, failure));
+                }
             }
         }
         waiting = left;
@@ -326,17 +347,17 @@ pub(super) async fn settle(
         };
         match timeout_at(until, event).await {
             Ok(Ok(true)) => sleep(LOOK_GAP).await,
-            Ok(Ok(false)) => return Err(absent()),
+            Ok(Ok(false)) => return Err(Unsettled::absent()),
             Ok(Err(link)) => {
                 let is_refused = |one: &&Waiting<'_>| one.has_supplicant && one.what.which.name == link;
                 if let Some(one) = waiting.iter().find(is_refused) {
                     let why = format!("cannot be activated: {}", reasons::NOT_LET_IN);
-                    return Err(failed(&one.what.which, &why));
+                    return Err(Unsettled::of(one.what, failed(&one.what.which, &why)));
                 }
             }
             Err(_) => {
                 let late = waiting.iter().find(|one| one.until <= Instant::now());
-                return Err(late.map_or_else(absent, stalled));
+                return Err(late.map_or_else(Unsettled::absent, |one| Unsettled::of(one.what, stalled(one))));
             }
         }
     }
