@@ -24,9 +24,7 @@ pub trait Clock: Send + Sync {
 }
 
 /// `CLOCK_BOOTTIME`, which goes on while the machine is suspended (clock_gettime(2)).
-pub struct BootClock {
-    timer: AsyncFd<Timer>,
-}
+pub struct BootClock(());
 
 /// The timer with the descriptor that the reactor waits on.
 struct Timer(TimerFd);
@@ -37,14 +35,19 @@ impl AsRawFd for Timer {
     }
 }
 
-impl BootClock {
-    /// Needs a running tokio runtime.
-    pub fn new() -> io::Result<Self> {
+impl Timer {
+    fn new() -> io::Result<AsyncFd<Self>> {
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
-        let timer = Timer(TimerFd::new(ClockId::CLOCK_BOOTTIME, flags)?);
+        let timer = Self(TimerFd::new(ClockId::CLOCK_BOOTTIME, flags)?);
         // SAFETY: the timer owns its descriptor, never replaces it, and lives in the `AsyncFd`.
-        let timer = unsafe { AsyncFd::register(timer) }?;
-        Ok(Self { timer })
+        unsafe { AsyncFd::register(timer) }.map_err(Into::into)
+    }
+}
+
+impl BootClock {
+    /// Fails where there are no such timers. Needs a running tokio runtime.
+    pub fn new() -> io::Result<Self> {
+        Timer::new().map(|_| Self(()))
     }
 }
 
@@ -59,19 +62,27 @@ impl Clock for BootClock {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
 
-    /// One sleeper at a time: the engine has one timer, set to whatever is due first.
+    /// Each sleeper has a timer of its own: the engine and its safety nets wait for different moments.
     fn sleep_until(&self, at: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
-            while self.now() < at {
+            if self.now() >= at {
+                return;
+            }
+            let timer = Timer::new();
+            let set = |timer: &AsyncFd<Timer>| {
                 let expiration = Expiration::OneShot(TimeSpec::from_duration(at));
-                let armed =
-                    self.timer.get_ref().0.set(expiration, TimerSetTimeFlags::TFD_TIMER_ABSTIME).is_ok();
-                // A timer that cannot be set must not become a deadline that never comes: look
-                // again every second.
-                if !armed {
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                } else if let Ok(mut ready) = self.timer.readable().await {
-                    ready.clear_ready();
+                timer.get_ref().0.set(expiration, TimerSetTimeFlags::TFD_TIMER_ABSTIME).is_ok()
+            };
+            while self.now() < at {
+                match &timer {
+                    Ok(timer) if set(timer) => {
+                        if let Ok(mut ready) = timer.readable().await {
+                            ready.clear_ready();
+                        }
+                    }
+                    // A timer that cannot be had or set must not become a deadline that never comes: look
+                    // again every second.
+                    _ => tokio::time::sleep(Duration::from_secs(1)).await,
                 }
             }
         })
@@ -105,5 +116,22 @@ mod tests {
         let later = clock.now() + Duration::from_millis(5);
         clock.sleep_until(later).await;
         assert!(clock.now() >= later);
+    }
+
+    #[tokio::test]
+    async fn who_sleeps_longer_keeps_nobody_asleep() {
+        let clock = BootClock::new().expect("there are timers");
+        let now = clock.now();
+        let soon = clock.sleep_until(now + Duration::from_millis(20));
+        let late = clock.sleep_until(now + Duration::from_secs(3600));
+        let woken = async {
+            tokio::select! {
+                biased;
+                () = soon => true,
+                () = late => false,
+            }
+        };
+        let woken = tokio::time::timeout(Duration::from_secs(10), woken).await;
+        assert_eq!(woken, Ok(true));
     }
 }
