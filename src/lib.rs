@@ -18,6 +18,7 @@ pub mod netplan;
 pub mod nm;
 pub mod ovsdb;
 pub mod plan;
+pub mod policy;
 pub mod probe;
 pub mod state;
 pub mod system;
