@@ -15,7 +15,7 @@ use nmstated::plan::{Options, Plan, plan};
 use nmstated::state::{Document, ErrorKind, State};
 use nmstated::verify;
 
-use crate::harness::{Harness, ip, soon, with_manager};
+use crate::harness::{Harness, in_own_world, ip, soon, with_manager};
 
 fn read(text: &str) -> State {
     Document::from_text(text).and_then(|document| Ok(document.state()?.0)).expect("the document is right")
@@ -255,12 +255,13 @@ fn a_restore_also_leads_back_on_another_networkmanager_and_after_a_commit() {
 
 #[test]
 fn what_networkmanager_does_not_hold_comes_back_too() {
-    with_manager(|harness| async {
+    in_own_world(|| async {
+        // Before NetworkManager starts: it would take the addresses away from a link that it has just found.
         ip(&["link", "add", "eth1", "type", "veth", "peer", "name", "peer1"]);
         ip(&["link", "set", "peer1", "up"]);
         ip(&["address", "add", "192.0.2.1/24", "dev", "eth1"]);
         ip(&["link", "set", "eth1", "up"]);
-        let host = Host::on(harness).await;
+        let host = Host::on(Harness::start().await).await;
         let before = host.shown().await;
         let snapshot = host.snapshot("interfaces: [{name: eth1, type: ethernet, mtu: 1400}]").await;
         // Somebody takes it over from the kernel, as a change of ours does.

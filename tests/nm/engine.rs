@@ -10,7 +10,7 @@ use nmstated::state::Document;
 use nmstated::wire::{Owner, Stage, TransactionInfo};
 
 use crate::backend::{Host, pretty, site};
-use crate::harness::{Harness, ip, soon, with_manager};
+use crate::harness::{Harness, in_own_world, ip, soon, with_manager};
 
 /// The engine on a host.
 pub struct Engine(pub Handle);
@@ -209,13 +209,14 @@ fn what_is_activated_again_runs_with_what_was_written() {
 
 #[test]
 fn what_others_made_is_kept_once_it_is_asked_for() {
-    with_manager(|harness| async {
+    in_own_world(|| async {
+        // Before NetworkManager starts: it would take the addresses away from a link that it has just found.
         ip(&["link", "add", "eth1", "type", "veth", "peer", "name", "peer1"]);
         ip(&["link", "set", "peer1", "up"]);
         ip(&["address", "add", "192.0.2.1/24", "dev", "eth1"]);
         ip(&["link", "set", "eth1", "up"]);
         ip(&["route", "add", "198.18.0.0/15", "via", "192.0.2.254"]);
-        let host = Host::on(harness).await;
+        let host = Host::on(Harness::start().await).await;
         let engine = Engine::on(&host).await;
         let document = "interfaces: [{name: eth1, type: ethernet, state: up}]";
         let (before, files) = (host.shown().await, host.files());

@@ -104,7 +104,7 @@ async fn s19_the_net_is_set_exactly_while_something_awaits_commit() {
     settled().await;
     // What an earlier daemon may have left was taken away once; a plain apply needs none.
     assert_eq!((host.net.attempts(), host.net.comes()), (1, None));
-    assert_eq!(status(&daemon).await.safety_nets, ["daemon", "fake"]);
+    assert_eq!(status(&daemon).await.safety_nets, ["daemon", "fake", "simulated"]);
     daemon.apply(&dummy("dummy0", 7)).await;
     settled().await;
     assert_eq!(host.net.attempts(), 1);
