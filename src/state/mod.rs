@@ -27,7 +27,7 @@ mod uninterpreted;
 pub use document::{Document, snippet_of_text};
 pub use explain::{Explanation, KeySummary, explain};
 pub use leaf::{HIDDEN_SECRET, Mac, Net, Number, Secret, Selector};
-pub use node::{Entry, Node, Position, Value};
+pub use node::{Entry, Node, Position, Value, asks_nothing};
 pub use part::{FieldInfo, Mode, Part, SectionInfo, Shape, Slot};
 pub use print::CliForm;
 pub use problem::{ErrorKind, Path, Problem, Segment};

@@ -148,6 +148,18 @@ impl Node {
     }
 }
 
+/// Whether the value of a key asks for nothing of what is not there: off, zero, empty.
+pub fn asks_nothing(value: &Json) -> bool {
+    match value {
+        Json::Null => true,
+        Json::Bool(on) => !on,
+        Json::Number(number) => number.as_i64() == Some(0),
+        Json::String(text) => text.is_empty(),
+        Json::Array(items) => items.is_empty(),
+        Json::Object(keys) => keys.is_empty(),
+    }
+}
+
 /// The number that a plain scalar is. Digits with leading zeros are text, as in `017`, and so is
 /// what JSON cannot hold.
 fn plain_number(text: &str) -> Option<Json> {

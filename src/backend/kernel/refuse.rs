@@ -7,7 +7,7 @@ use super::links::Link;
 use super::probe::Kinds;
 use crate::kernel::netlink::kinds::Data;
 use crate::plan::{Action, Change, InterfaceChange, Plan};
-use crate::state::{ErrorKind, InterfaceType, Path, Problem};
+use crate::state::{ErrorKind, InterfaceType, Path, Problem, asks_nothing};
 
 /// When a new value asks for what is refused.
 enum Asks {
@@ -55,18 +55,11 @@ const WITH_ADVERTISED: &str = "the kernel takes routes together with advertised 
 
 impl Asks {
     fn applies(&self, value: &Json) -> bool {
-        let is_nothing = match value {
-            Json::Null => true,
-            Json::Bool(on) => !on,
-            Json::Number(number) => number.as_i64() == Some(0),
-            Json::String(text) => text.is_empty(),
-            Json::Array(items) => items.is_empty(),
-            Json::Object(keys) => keys.is_empty(),
-        };
+        let is_set = !asks_nothing(value);
         match self {
-            Self::Something => !is_nothing,
+            Self::Something => is_set,
             Self::Off => *value == Json::Bool(false),
-            Self::OtherThan(word) => !is_nothing && value.to_string().trim_matches('"') != *word,
+            Self::OtherThan(word) => is_set && value.to_string().trim_matches('"') != *word,
         }
     }
 }

@@ -21,7 +21,9 @@ use serde_json::{Map, Value as Json};
 use super::row::{self, Place, Row, at, pass, plain, put};
 use super::tables::rows;
 use super::{Kind, Netdef, Renderer, Version, Wish};
-use crate::state::{FEATURE_ALIASES, Identifier, Interface, InterfaceState, InterfaceType, Path};
+use crate::state::{
+    FEATURE_ALIASES, Identifier, Interface, InterfaceState, InterfaceType, Path, asks_nothing,
+};
 
 pub(super) use auth::read as read_auth;
 pub(super) use ip::{read as read_ip, without_ip};
@@ -231,7 +233,7 @@ impl<'a> Writer<'a> {
         let Some(said) = at(&self.said, path) else { return false };
         match at(&self.current, path) {
             Some(current) => !is_same(said, current),
-            None => !is_nothing(said),
+            None => !asks_nothing(said),
         }
     }
 
@@ -363,17 +365,5 @@ fn is_same(one: &Json, other: &Json) -> bool {
             one.len() == other.len() && one.iter().all(|item| other.contains(item))
         }
         _ => one == other,
-    }
-}
-
-/// Whether a value asks for nothing of what is not there.
-fn is_nothing(value: &Json) -> bool {
-    match value {
-        Json::Null => true,
-        Json::Bool(on) => !on,
-        Json::Number(number) => number.as_i64() == Some(0),
-        Json::String(text) => text.is_empty(),
-        Json::Array(items) => items.is_empty(),
-        Json::Object(keys) => keys.is_empty(),
     }
 }
