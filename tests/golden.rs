@@ -38,6 +38,7 @@ fn options(name: &str) -> Options {
         override_interfaces: name.starts_with("override"),
         memory_only: name.starts_with("memory-only"),
         client: None,
+        unverified: false,
     }
 }
 

@@ -350,7 +350,7 @@ proptest! {
         last in document(),
         override_interfaces in any::<bool>(),
     ) {
-        check(&documents, &last, &Options { override_interfaces, memory_only: !override_interfaces, client: None });
+        check(&documents, &last, &Options { override_interfaces, memory_only: !override_interfaces, client: None, unverified: false });
     }
 
     #[test]

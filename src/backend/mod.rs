@@ -109,6 +109,13 @@ pub trait Backend: Send + Sync {
     /// path in the client's document (see [`Plan::origins`]). Pure.
     fn refuse(&self, plan: &Plan) -> Vec<Problem>;
 
+    /// Everything in the plan that waits for a service which does not run now: `PluginFailure`, with the
+    /// path. Refused as well; but if nobody will look afterwards ([`Plan::unverified`]) only a warning, and
+    /// `execute` does what can be done without. Pure.
+    fn unserved(&self, _plan: &Plan) -> Vec<Problem> {
+        Vec::new()
+    }
+
     /// The present network, from memory: asks the system nothing. May walk all of it, so it is not
     /// for a thread that others wait for.
     fn observe(&self) -> Result<Observation, Failure>;

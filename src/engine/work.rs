@@ -242,8 +242,14 @@ pub(super) fn plan_on(
     current: &State,
     options: &plan::Options,
 ) -> Result<Plan, Vec<Problem>> {
-    let plan = plan::plan(desired, current, &backend.capabilities(), options)?;
-    let refused = backend.refuse(&plan);
+    let mut plan = plan::plan(desired, current, &backend.capabilities(), options)?;
+    let mut refused = backend.refuse(&plan);
+    let unserved = backend.unserved(&plan);
+    if plan.unverified {
+        plan.warnings.extend(unserved.iter().map(ToString::to_string));
+    } else {
+        refused.extend(unserved);
+    }
     if refused.is_empty() { Ok(plan) } else { Err(refused) }
 }
 

@@ -15,6 +15,8 @@ pub struct Options {
     pub override_interfaces: bool,
     /// Nothing persists: `absent` acts as `down` (semantics P6).
     pub memory_only: bool,
+    /// Nobody looks afterwards whether it is as planned ([`Plan::unverified`]).
+    pub unverified: bool,
     /// Where the client sits, to tell it when a change touches the path by which it came in.
     pub client: Option<Client>,
 }
@@ -57,6 +59,9 @@ pub struct Plan {
     pub origins: BTreeMap<(String, InterfaceType), Path>,
     /// What was dropped or decided, in sentences for a person.
     pub warnings: Vec<String>,
+    /// Nobody looks afterwards whether it is so. What waits for a service that does not run is prepared for it
+    /// (semantics V42).
+    pub unverified: bool,
 }
 
 impl Plan {

@@ -56,7 +56,7 @@ pub fn plan(
     let changes = in_sequence(changes, others, current.config_routes());
     let (interfaces, origins) = expected(&merged, capabilities);
     let expected = State { interfaces: Some(interfaces), ..global_expected };
-    Ok(Plan { changes, expected, origins, warnings: report.warnings })
+    Ok(Plan { changes, expected, origins, warnings: report.warnings, unverified: options.unverified })
 }
 
 /// Every interface as it is, was asked, and shall be.

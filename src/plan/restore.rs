@@ -35,6 +35,7 @@ pub fn restore(before: &State, current: &State) -> Plan {
         expected: State { interfaces: Some(expected(&merged)), ..global_expected },
         origins: std::collections::BTreeMap::new(),
         warnings: report.warnings,
+        unverified: false,
     }
 }
 

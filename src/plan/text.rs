@@ -453,7 +453,13 @@ mod tests {
     use crate::state::{Interface, InterfaceType, Node, Part, Path, Reader, State};
 
     fn plan(changes: Vec<Change>) -> Plan {
-        Plan { changes, expected: State::empty(), origins: BTreeMap::new(), warnings: Vec::new() }
+        Plan {
+            changes,
+            expected: State::empty(),
+            origins: BTreeMap::new(),
+            warnings: Vec::new(),
+            unverified: false,
+        }
     }
 
     fn read<T: Part>(json: Json) -> T {

@@ -151,7 +151,13 @@ mod tests {
     }
 
     fn plan() -> Plan {
-        Plan { changes: Vec::new(), expected: State::empty(), origins: BTreeMap::new(), warnings: Vec::new() }
+        Plan {
+            changes: Vec::new(),
+            expected: State::empty(),
+            origins: BTreeMap::new(),
+            warnings: Vec::new(),
+            unverified: false,
+        }
     }
 
     #[test]

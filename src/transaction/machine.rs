@@ -160,6 +160,7 @@ impl Machine {
             return self.answer(ticket, Err(problems));
         }
         options.probes.get_or_insert_with(|| self.config.probes.clone());
+        options.plan.unverified = !options.verify;
         if options.join.is_some() {
             return self.join(ticket, desired, options);
         }

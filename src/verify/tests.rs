@@ -35,7 +35,7 @@ fn plan(expected: State) -> Plan {
         ((interface.name.clone(), interface.kind().clone()), Path::interface(i))
     };
     let origins: BTreeMap<_, _> = expected.interfaces().iter().enumerate().map(place).collect();
-    Plan { changes, expected, origins, warnings: Vec::new() }
+    Plan { changes, expected, origins, warnings: Vec::new(), unverified: false }
 }
 
 /// `path: message` of every finding.

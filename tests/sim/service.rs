@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use nmstated::engine::{Reply, Request, ShowOptions};
-use nmstated::state::ErrorKind;
+use nmstated::engine::{ApplyOptions, Reply, Request, ShowOptions};
+use nmstated::state::{ErrorKind, InterfaceType};
 use nmstated::system::Clock;
 use nmstated::wire::{Stage, StatusInfo};
 use tokio::time::{sleep, timeout};
@@ -241,4 +241,31 @@ async fn s9_what_the_backend_keeps_itself_is_not_applied_again_at_boot() {
         Ok(Reply::Drift(drift)) => assert!(drift.count > 0, "it is seen all the same"),
         other => panic!("expected drift, not {other:?}"),
     }
+}
+
+/// Semantics V42.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_service_is_refused_unless_nobody_looks_afterwards() {
+    let host = Host::on(|fake| fake.cannot_serve(InterfaceType::Dummy));
+    let daemon = host.start().await;
+    let refused = daemon.apply(&dummy("dummy0", 7)).await;
+    let error = refused.error.expect("it says why");
+    assert_eq!((refused.stage, error.kind.as_str()), (Stage::Failed, "PluginFailure"));
+    assert_eq!(error.path, "interfaces[0]");
+    assert_eq!(host.network(), at_boot());
+
+    let unverified = ApplyOptions { verify: false, ..ApplyOptions::default() };
+    let done = daemon.submit(root(), &dummy("dummy0", 7), unverified.clone()).await.expect("it is accepted");
+    let done = daemon.end(done.id).await;
+    assert_eq!(done.stage, Stage::Committed, "{done:?}");
+    assert_eq!(done.warnings, ["interfaces[0]: its simulated service is not running"]);
+
+    // So does a change that joins another.
+    let waits = ApplyOptions { commit: false, ..unverified.clone() };
+    let first = daemon.submit(root(), &dummy("dummy0", 8), waits).await.expect("it is accepted").id;
+    daemon.until(first, Stage::AwaitingCommit).await;
+    let join = |options| ApplyOptions { join: Some(first), ..options };
+    let refused = daemon.submit(root(), &dummy("dummy1", 9), join(ApplyOptions::default())).await;
+    assert_eq!(kind(refused), ErrorKind::PluginFailure);
+    daemon.submit(root(), &dummy("dummy1", 9), join(unverified)).await.expect("it is accepted");
 }

@@ -74,6 +74,8 @@ pub struct FakeBackend {
     step_time: Duration,
     is_volatile: bool,
     persists: bool,
+    /// What needs a service that does not run.
+    unserved: Option<InterfaceType>,
     availability: watch::Sender<Availability>,
     /// What its service guards, if it does.
     checkpoints: Option<Arc<Checkpoints>>,
@@ -102,6 +104,7 @@ impl FakeBackend {
             step_time: Duration::ZERO,
             is_volatile: true,
             persists: false,
+            unserved: None,
             availability: watch::Sender::default(),
             checkpoints: None,
         }
@@ -125,6 +128,13 @@ impl FakeBackend {
     #[must_use]
     pub fn persists(mut self) -> Self {
         self.persists = true;
+        self
+    }
+
+    /// Interfaces of this type need a service that does not run.
+    #[must_use]
+    pub fn cannot_serve(mut self, kind: InterfaceType) -> Self {
+        self.unserved = Some(kind);
         self
     }
 
@@ -277,6 +287,13 @@ impl Backend for FakeBackend {
 
     fn refuse(&self, _plan: &Plan) -> Vec<Problem> {
         Vec::new()
+    }
+
+    fn unserved(&self, plan: &Plan) -> Vec<Problem> {
+        let needs = |kind: &InterfaceType| self.unserved.as_ref() == Some(kind);
+        let paths = plan.origins.iter().filter(|((_, kind), _)| needs(kind)).map(|(_, path)| path.clone());
+        let missing = "its simulated service is not running";
+        paths.map(|path| Problem::new(ErrorKind::PluginFailure, path, missing)).collect()
     }
 
     fn observe(&self) -> Result<Observation, Failure> {

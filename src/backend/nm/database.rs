@@ -5,14 +5,15 @@
 //! shall have none is made here, marked as that of its profile: NetworkManager puts ports into no
 //! other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use super::work::{Await, Database as Todo, Layer, Until, Which};
+use super::work::{Await, Database as Todo, Layer, Step, Until, Which, Work};
 use crate::backend::{Failure, Snapshot};
+use crate::nm::Profile;
 use crate::nm::image::Image as Profiles;
 use crate::ovsdb::{self, Bridge, Database, Error, Image, Keys, NM_UUID, Op};
 use crate::plan::{self, Change, InterfaceChange, Plan, ValueChange, ports};
@@ -276,29 +277,61 @@ fn reason(name: &str, profiles: &Profiles, database: &Database) -> Option<String
     (!is_known).then(|| NOT_CONNECTED.to_owned())
 }
 
-/// Everything of the document that needs the database, which is not there (semantics V42).
+/// Why the database cannot be worked with.
+fn lacking(database: &Database) -> Option<String> {
+    match database.image() {
+        None => Some(absent(database).message),
+        Some(image) if image.host.is_none() => Some(uninitialised().message),
+        Some(_) => None,
+    }
+}
+
+/// What has no other place than the database, which is not there.
 pub(super) fn refuse(plan: &Plan, database: &Database) -> Vec<Problem> {
-    let because = match database.image() {
-        None => absent(database).message,
-        Some(image) if image.host.is_none() => uninitialised().message,
-        Some(_) => return Vec::new(),
-    };
-    let needs = |kind: &InterfaceType| matches!(kind, InterfaceType::OvsBridge | InterfaceType::OvsInterface);
-    let interfaces = plan.origins.iter().filter(|((_, kind), _)| needs(kind)).map(|(_, path)| path.clone());
+    let Some(because) = lacking(database) else { return Vec::new() };
     let sections = plan.changes.iter().filter_map(|change| match change {
-        Change::OvsDb(_) => Some(Path::root().key("ovs-db")),
-        Change::Ovn(_) => Some(Path::root().key("ovn")),
+        Change::OvsDb(_) => Some("ovs-db"),
+        Change::Ovn(_) => Some("ovn"),
         _ => None,
     });
-    let places = interfaces.chain(sections);
-    places.map(|path| Problem::new(ErrorKind::PluginFailure, path, because.clone())).collect()
+    let problem =
+        |section| Problem::new(ErrorKind::PluginFailure, Path::root().key(section), because.clone());
+    sections.map(problem).collect()
+}
+
+/// Interfaces of the document that come and go with the database, which is not there (semantics V42).
+pub(super) fn unserved(plan: &Plan, database: &Database) -> Vec<Problem> {
+    let Some(because) = lacking(database) else { return Vec::new() };
+    let needs = |kind: &InterfaceType| matches!(kind, InterfaceType::OvsBridge | InterfaceType::OvsInterface);
+    let interfaces = plan.origins.iter().filter(|((_, kind), _)| needs(kind));
+    let problem = |path: &Path| Problem::new(ErrorKind::PluginFailure, path.clone(), because.clone());
+    interfaces.map(|(_, path)| problem(path)).collect()
+}
+
+/// Without the database, work that nobody verifies gives NetworkManager its profiles, which it carries out once the
+/// database is there: nothing of that is waited for, and bridges that are there stay as they are.
+pub(super) fn prepare(work: &mut Work, profiles: &Profiles, database: &Database) {
+    if lacking(database).is_none() {
+        return;
+    }
+    let is_member = |profile: &Profile| {
+        profile.kind() == Some("ovs-port") || profile.text("connection", "slave-type") == Some("ovs-port")
+    };
+    let stored = profiles.profiles.values().map(|stored| &stored.profile);
+    let written = work.steps.iter().filter_map(|step| match step {
+        Step::Add { profile, .. } | Step::Update { profile, .. } => Some(profile),
+        _ => None,
+    });
+    let members = stored.chain(written).filter(|profile| is_member(profile));
+    let members: BTreeSet<String> = members.filter_map(Profile::uuid).map(str::to_owned).collect();
+    work.awaits.retain(|what| !matches!(&what.until, Until::Ready { uuid, .. } if members.contains(uuid)));
+    work.database.retain(|one| matches!(one, Todo::Settings(_) | Todo::Mappings(_)));
 }
 
 /// The profile of a bridge: the one that is active there, else any that is for it.
 pub(super) fn owner(profiles: &Profiles, bridge: &str) -> Option<String> {
-    let is_of = |profile: &crate::nm::Profile| {
-        profile.kind() == Some("ovs-bridge") && profile.interface_name() == Some(bridge)
-    };
+    let is_of =
+        |profile: &Profile| profile.kind() == Some("ovs-bridge") && profile.interface_name() == Some(bridge);
     let all = profiles.profiles.values().filter(|stored| is_of(&stored.profile));
     let mut uuids: Vec<&str> = all.filter_map(|stored| stored.profile.uuid()).collect();
     uuids.sort_by_key(|uuid| !profiles.actives.values().any(|active| active.uuid == *uuid));

@@ -191,10 +191,15 @@ impl NmBackend {
     async fn carry_out(&self, plan: Arc<Plan>, progress: Progress<'_>) -> Result<(), Failure> {
         let mut round = 1;
         loop {
-            let plan = plan.clone();
-            let work = self
-                .once_settled(move |now, image| Ok(lower::lower(&plan, now, image, &mut new_uuid)))
-                .await?;
+            let (plan, database) = (plan.clone(), self.database.clone());
+            let lower = move |now: &State, image: &Image| {
+                let mut work = lower::lower(&plan, now, image, &mut new_uuid);
+                if plan.unverified {
+                    database::prepare(&mut work, image, &database);
+                }
+                Ok(work)
+            };
+            let work = self.once_settled(lower).await?;
             self.scripts.write(&work.scripts)?;
             database::carry_out(database::first(&work.database), &self.database, |bridge| self.owner(bridge))
                 .await?;
@@ -336,6 +341,10 @@ impl Backend for NmBackend {
             // Whoever carries the plan out says so.
             _ => Vec::new(),
         }
+    }
+
+    fn unserved(&self, plan: &Plan) -> Vec<Problem> {
+        database::unserved(plan, &self.database)
     }
 
     fn observe(&self) -> Result<Observation, Failure> {

@@ -279,8 +279,9 @@ async fn nothing_that_needs_the_database_is_planned_without_it() {
     let database = server.follow();
     database.sync().await.expect("it answers without a database");
     let refused = |desired: Json, database: &Database| -> Vec<(ErrorKind, String)> {
-        let problems = refuse(&planned(desired, &shown(database)), database);
-        problems.into_iter().map(|problem| (problem.kind, problem.to_string())).collect()
+        let plan = planned(desired, &shown(database));
+        let problems = refuse(&plan, database).into_iter().chain(unserved(&plan, database));
+        problems.map(|problem| (problem.kind, problem.to_string())).collect()
     };
     let absent = |path: &str| {
         let socket = server.socket().display().to_string();
@@ -305,6 +306,59 @@ async fn nothing_that_needs_the_database_is_planned_without_it() {
     server.operate(json!([{"op": "insert", "table": "Open_vSwitch", "row": {}}]));
     database.sync().await.expect("it answers");
     assert_eq!(refused(settings, &database), []);
+}
+
+/// Semantics V42, for whom does not verify.
+#[tokio::test]
+async fn without_the_database_profiles_are_prepared_for_it() {
+    let profile = |uuid: &str, kind: &str, slave_type: &str| {
+        let mut profile = Profile::default();
+        for (key, value) in [("uuid", uuid), ("type", kind), ("slave-type", slave_type)] {
+            profile.set("connection", key, value);
+        }
+        profile
+    };
+    let mut stored = Profiles::default();
+    let card = Stored { profile: profile("card", "802-3-ethernet", "ovs-port"), ..Stored::default() };
+    stored.profiles.insert("/settings/1".into(), Arc::new(card));
+    let of = |uuid: &str, layer| {
+        let ready = Until::Ready { uuid: uuid.into(), ipv4: false, ipv6: false };
+        Await { which: Which { name: uuid.into(), layer }, until: ready }
+    };
+    let add = |uuid: &str, kind: &str, slave_type: &str| Step::Add {
+        which: Which::kernel(uuid),
+        profile: profile(uuid, kind, slave_type),
+    };
+    let work = || Work {
+        steps: vec![
+            add("bridge", "ovs-bridge", ""),
+            add("port", "ovs-port", "ovs-bridge"),
+            add("inner", "ovs-interface", "ovs-port"),
+            add("other", "dummy", ""),
+        ],
+        awaits: vec![
+            of("bridge", Layer::OvsBridge),
+            of("port", Layer::OvsPort),
+            of("inner", Layer::Kernel),
+            of("card", Layer::Kernel),
+            of("other", Layer::Kernel),
+        ],
+        database: vec![Todo::NoBridge("br0".into())],
+        ..Work::default()
+    };
+    let names =
+        |work: &Work| -> Vec<String> { work.awaits.iter().map(|what| what.which.name.clone()).collect() };
+
+    let (mut server, database) = started().await;
+    let mut served = work();
+    prepare(&mut served, &stored, &database);
+    assert_eq!(served, work());
+    server.kill();
+    until(&database, "it is missed", |image| image.is_none()).await;
+    let mut unserved = work();
+    prepare(&mut unserved, &stored, &database);
+    assert_eq!(names(&unserved), ["bridge", "other"]);
+    assert_eq!((unserved.steps, unserved.database), (work().steps, Vec::new()));
 }
 
 #[tokio::test]
