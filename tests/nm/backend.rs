@@ -32,6 +32,11 @@ pub struct Host {
 impl Host {
     pub async fn on(harness: Harness) -> Self {
         let client = harness.client().await;
+        Self::with(harness, client).await
+    }
+
+    /// With that client of NetworkManager.
+    pub async fn with(harness: Harness, client: Client) -> Self {
         let backend = open(&client).await;
         Self { harness, client, backend, steps: Mutex::default() }
     }

@@ -23,7 +23,7 @@ impl Engine {
         Self(soon(start(setup)).await.0)
     }
 
-    async fn call(&self, request: Request) -> TransactionInfo {
+    pub async fn call(&self, request: Request) -> TransactionInfo {
         let owner = Owner { uid: 0, pid: None, via: "test".into() };
         match soon(self.0.call(owner, request)).await {
             Ok(Reply::Transaction(info)) => info,
@@ -39,7 +39,7 @@ impl Engine {
         self.reaches(&info, |stage| stage.is_end() || stage == Stage::AwaitingCommit).await
     }
 
-    async fn reaches(&self, info: &TransactionInfo, is_there: impl Fn(Stage) -> bool) -> TransactionInfo {
+    pub async fn reaches(&self, info: &TransactionInfo, is_there: impl Fn(Stage) -> bool) -> TransactionInfo {
         let mut follow = self.0.follow(info.id).expect("it is known");
         soon(async {
             loop {
@@ -59,14 +59,15 @@ impl Engine {
         assert_eq!(again.stage, Stage::Unchanged, "{again:#?}");
     }
 
-    async fn rollback(&self, host: &Host) {
+    pub async fn rollback(&self, host: &Host) {
         let info = self.call(Request::Rollback { id: None }).await;
         assert_eq!(info.stage, Stage::RolledBack, "{info:#?}\n{}", host.harness.log());
         assert_eq!(info.unrestored, Vec::<String>::new(), "{}", host.harness.log());
     }
 }
 
-const DOCUMENT: &str = "
+/// A card taken over, a bridge made and one removed.
+pub const DOCUMENT: &str = "
 interfaces:
 - name: eth1
   type: ethernet
@@ -86,7 +87,7 @@ routes:
 ";
 
 /// The site, and a second pair of cables with nothing on it.
-fn larger_site(harness: &Harness) {
+pub fn larger_site(harness: &Harness) {
     site(harness);
     ip(&["link", "add", "eth2", "type", "veth", "peer", "name", "peer2"]);
     ip(&["link", "set", "peer2", "up"]);

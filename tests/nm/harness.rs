@@ -268,7 +268,12 @@ impl Harness {
 
     /// A client whose keeper runs, and has read what NetworkManager knows, if it is there.
     pub async fn client(&self) -> Client {
-        let (client, keeper) = soon(Client::open(Some(&self.address))).await.expect("the bus accepts us");
+        self.client_at(&self.address).await
+    }
+
+    /// The same, by another way to the bus.
+    pub async fn client_at(&self, address: &str) -> Client {
+        let (client, keeper) = soon(Client::open(Some(address))).await.expect("the bus accepts us");
         tokio::spawn(keeper.run());
         let read = soon(client.sync()).await;
         assert!(read.is_ok() || read == Err(Error::absent()), "{read:?}");

@@ -7,4 +7,6 @@ mod calls;
 mod engine;
 mod harness;
 mod ip;
+mod refused;
+mod refuser;
 mod settings;

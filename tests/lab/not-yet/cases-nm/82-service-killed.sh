@@ -7,20 +7,20 @@ begin
 keep_new
 
 for stage in 'applying$' 'applying [1-9]' 'applying .* activate' verifying committing; do
-  interrupt "$stage" NetworkManager apply "$change"
+  interrupt "$stage" "killed NetworkManager" apply "$change"
 done
 # After its first call, or in the middle of them.
 for end in commit rollback; do
   for point in 2 12; do
     awaiting
-    interrupt $point NetworkManager $end
+    interrupt $point "killed NetworkManager" $end
   done
 done
 
 # In the window: its checkpoint is lost, and so is the change; we bring back what was.
 before=$(last_id)
 awaiting
-systemctl kill --signal=KILL NetworkManager
+killed NetworkManager
 ends "$before" "in the window, killed"
 # Gone for longer than the window.
 before=$(last_id)
