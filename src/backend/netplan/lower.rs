@@ -75,7 +75,8 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Every static route of the interfaces that are written.
+    /// Every static route of the interfaces that are written, and those that lead nowhere if one of them
+    /// changes.
     fn routes(&mut self) {
         let changes: Vec<_> = self
             .plan
@@ -86,8 +87,8 @@ impl<'a> Lowering<'a> {
                 _ => None,
             })
             .collect();
-        let names = changes.iter().filter_map(|change| change.route.next_hop_interface.clone());
-        for name in names.collect::<BTreeSet<_>>() {
+        let through = changes.iter().filter_map(|change| interface_of(&change.route));
+        for name in through.map(str::to_owned).collect::<BTreeSet<_>>() {
             if !self.wanted.absent.contains(&name) {
                 self.unchanged(&name);
             }
@@ -103,11 +104,15 @@ impl<'a> Lowering<'a> {
                 routes.push(change.route.clone());
             }
         }
-        routes.retain(|route| match &route.next_hop_interface {
-            Some(name) => self.is_wanted(name),
-            None => changes.iter().any(|change| change.route == *route),
-        });
+        let (nowhere, mut routes): (Vec<_>, Vec<_>) =
+            routes.into_iter().partition(|route| route.route_type.is_some());
+        routes.retain(|route| interface_of(route).is_some_and(|name| self.is_wanted(name)));
         self.wanted.routes = routes;
+        let is_changed = changes.iter().any(|change| change.route.route_type.is_some());
+        self.wanted.nowhere = is_changed.then_some(nowhere);
+        if is_changed {
+            self.offer_holders();
+        }
     }
 
     /// Rules and name servers, and interfaces to hold them.
@@ -128,9 +133,7 @@ impl<'a> Lowering<'a> {
             }
         }
         if rules.is_some() || dns.is_some() {
-            for name in self.holders() {
-                self.unchanged(&name);
-            }
+            self.offer_holders();
         }
         (self.wanted.rules, self.wanted.dns) = (rules, dns);
     }
@@ -153,6 +156,12 @@ impl<'a> Lowering<'a> {
         ours.chain(default).filter(|name| !gone(name)).collect()
     }
 
+    fn offer_holders(&mut self) {
+        for name in self.holders() {
+            self.unchanged(&name);
+        }
+    }
+
     fn unchanged(&mut self, name: &str) {
         let Some(now) = self.now.interfaces().iter().find(|now| now.name == name) else { return };
         let said = Interface::new(name, now.kind().clone(), now.state());
@@ -164,6 +173,11 @@ impl<'a> Lowering<'a> {
 fn stays(change: &InterfaceChange) -> Option<&Interface> {
     let after = change.after.as_ref().filter(|after| !after.is_absent())?;
     (after.is_up() || !after.kind().is_virtual()).then_some(after)
+}
+
+/// The interface that a route goes through. IPv6 routes that lead nowhere are shown with the loopback.
+fn interface_of(route: &Route) -> Option<&str> {
+    route.next_hop_interface.as_deref().filter(|_| route.route_type.is_none())
 }
 
 /// Whether an interface is a port, or anything else that rests on it, that was not before.

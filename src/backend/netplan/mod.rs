@@ -39,16 +39,14 @@ use tokio::time::{Instant, timeout_at};
 
 use self::folders::{Folders, Own};
 use self::foreign::Try;
-use self::observer::{Images, Last, Seen, devices, follow};
+use self::observer::{Configs, Images, Last, Seen, devices, follow};
 use self::programs::Programs;
 use self::snapshot::Private;
 use super::kernel::op::Op;
 use super::kernel::{self, Facts, KernelBackend};
 use super::observer::Observer;
 use super::{Backend, Capabilities, Doing, Failure, Observation, Progress, Snapshot, Step};
-use crate::netplan::{
-    Broken, Composed, Config, Devices, File, Files, Folder, Kind, OWN, Renderer, Target, compose,
-};
+use crate::netplan::{Composed, Config, Devices, File, Folder, Kind, OWN, Renderer, Target, compose};
 use crate::plan::{self, Change, Plan};
 use crate::state::{ErrorKind, Interface, InterfaceState, InterfaceType, Path as Place, Problem, State};
 
@@ -87,6 +85,14 @@ struct Told {
     last: Arc<Last>,
     own: Own,
     composed: Composed,
+}
+
+/// What the kernel's operations complete.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Change,
+    /// As much of it as possible, by whatever means.
+    WayBack,
 }
 
 /// What leads back to a snapshot from what is there now.
@@ -161,15 +167,17 @@ impl NetplanBackend {
     /// What our file is to be for that plan; or everything that it cannot say.
     fn tell(&self, plan: &Plan, now: &State) -> Result<Told, Vec<Problem>> {
         let last = self.images.files.last();
-        let wrong = |error: &Broken| vec![refuse::broken(error)];
-        let read = |files: &Files| Config::read(files).map_err(|error| wrong(&error));
-        let all = last.config.as_ref().map_err(wrong)?;
-        let (own, foreign) = (read(&last.files.only(OWN))?, read(&last.files.without(&[OWN]))?);
+        let Configs { all, own, foreign } =
+            last.read.as_ref().map_err(|error| vec![refuse::broken(error)])?;
         let devices = self.devices();
         let wanted = lower::lower(plan, now, all, &devices);
-        let target = Target { renderer: self.renderer(&foreign), version: self.programs.version };
-        let composed = compose(&own, &foreign, &wanted, &target, &devices);
-        let composed = composed.map_err(|refusals| refuse::problems(plan, refusals))?;
+        let target = Target { renderer: self.renderer(foreign), version: self.programs.version };
+        let composed = compose(own, foreign, &wanted, &target, &devices);
+        let mut composed = composed.map_err(|refusals| refuse::problems(plan, refusals))?;
+        // What could not be made again is never deleted: verification says what is not as it shall be.
+        composed
+            .delete_first
+            .retain(|name| now.interfaces().iter().filter(|now| now.name == *name).all(can_be_made_again));
         Ok(Told { own: Own::of(&last.files), last, composed })
     }
 
@@ -210,12 +218,13 @@ impl NetplanBackend {
             async move { self.once_settled(move |now| remainder::of_plan(&plan, now, &capabilities)).await }
         };
         let patience = if is_told { self.patience()? } else { Duration::ZERO };
-        self.finish(rest, patience, progress).await
+        self.finish(Purpose::Change, rest, patience, progress).await
     }
 
     /// Waits until the renderer has done what it was told, and does what it leaves. `rest`: what is missing.
     async fn finish<F>(
         &self,
+        purpose: Purpose,
         rest: impl Fn() -> F,
         patience: Duration,
         progress: Progress<'_>,
@@ -232,13 +241,18 @@ impl NetplanBackend {
             if rest.is_empty() {
                 return Ok(());
             }
-            let left: Vec<Op> = rest.iter().filter(|op| remainder::is_left(op)).cloned().collect();
+            let left = remainder::left(&rest);
             if !left.is_empty() && !is_left_done {
                 is_left_done = true;
                 self.kernel.run(&left, progress).await?;
                 continue;
             }
             if timeout_at(end, revision.changed()).await.is_err() {
+                // What only we had made would not be there after a reboot.
+                if let Some(link) = remainder::not_made(&rest).filter(|_| purpose == Purpose::Change) {
+                    let message = "netplan has applied the configuration, but its renderer did not make it";
+                    return Err(Failure { subject: Some(link.into()), ..failure(message.into()) });
+                }
                 return self.kernel.run(&rest, progress).await;
             }
         }
@@ -246,7 +260,8 @@ impl NetplanBackend {
 
     fn patience(&self) -> Result<Duration, Failure> {
         let last = self.images.files.last();
-        let config = last.config.as_ref().map_err(|error| failure(refuse::broken(error).message))?;
+        let config = last.read.as_ref().map(|configs| &configs.all);
+        let config = config.map_err(|error| failure(refuse::broken(error).message))?;
         let renderers = config.netdefs.values().map(|netdef| netdef.renderer);
         let uses = |which| {
             let default = self.renderer(config);
@@ -312,7 +327,7 @@ impl NetplanBackend {
         // As much as possible, whatever failed before.
         for _ in 0..RESTORE_ROUNDS {
             let rest = || async { Ok(self.way_back(snapshot, was).await?.ops) };
-            done = done.and(self.finish(rest, patience, progress).await);
+            done = done.and(self.finish(Purpose::WayBack, rest, patience, progress).await);
             patience = Duration::ZERO;
             if self.way_back(snapshot, was).await?.ops.is_empty() {
                 break;
@@ -369,9 +384,10 @@ impl NetplanBackend {
     /// file defines.
     fn kept(&self) -> (BTreeMap<String, Interface>, BTreeSet<String>) {
         let last = self.images.files.last();
-        let read = (Config::read(&last.files.only(OWN)), &last.config, self.observe());
         // Nothing can be planned without.
-        let (Ok(own), Ok(all), Ok(seen)) = read else { return Default::default() };
+        let (Ok(Configs { all, own, .. }), Ok(seen)) = (&last.read, self.observe()) else {
+            return Default::default();
+        };
         let devices = self.devices();
         let absent = own.netdefs.values().filter(|netdef| netdef.devices(&devices).is_empty());
         let interface = |id: &str, kind| Interface::new(id, kind, InterfaceState::Down);
@@ -402,6 +418,12 @@ const NETDEFS: [(Kind, InterfaceType); 8] = [
 
 fn kind(kind: Kind) -> Option<InterfaceType> {
     NETDEFS.iter().find(|(known, _)| *known == kind).map(|(_, made)| made.clone())
+}
+
+/// A cable whose other end is in another network namespace is not.
+fn can_be_made_again(interface: &Interface) -> bool {
+    let is_far = *interface.kind() == InterfaceType::Veth && interface.veth.is_none();
+    plan::is_removable(interface) && !is_far
 }
 
 /// Whether netplan has anything to do with it.

@@ -8,7 +8,7 @@ use super::overlay::lay;
 use crate::backend::observer::Source;
 use crate::backend::{Failure, Observation, kernel};
 use crate::kernel::mirror::{Image, Link, Mirror};
-use crate::netplan::{Broken, Config, Device, Devices, Files, read};
+use crate::netplan::{Broken, Config, Device, Devices, Files, OWN, read};
 
 /// The live images that a state is made of.
 #[derive(Clone)]
@@ -26,13 +26,29 @@ pub(super) struct Seen {
 /// What the files say.
 pub(super) struct Last {
     pub files: Files,
-    /// Of all of them together; or the first thing that is wrong.
-    pub config: Result<Config, Broken>,
+    /// Or the first thing that is wrong.
+    pub read: Result<Configs, Broken>,
+}
+
+/// What some of the files say together.
+pub(super) struct Configs {
+    pub all: Config,
+    /// Our file alone.
+    pub own: Config,
+    /// Those of others.
+    pub foreign: Config,
 }
 
 impl Last {
     fn new(files: Files) -> Arc<Self> {
-        Arc::new(Self { config: Config::read(&files), files })
+        let read = || {
+            Ok(Configs {
+                all: Config::read(&files)?,
+                own: Config::read(&files.only(OWN))?,
+                foreign: Config::read(&files.without(&[OWN]))?,
+            })
+        };
+        Arc::new(Self { read: read(), files })
     }
 }
 
@@ -81,8 +97,8 @@ impl Source for Images {
         let image = self.mirror.image();
         let mut state = cache.0.show(&image);
         // Of files that nobody understands nothing is known; who plans is told so.
-        if let Ok(config) = &self.files.last().config {
-            state = lay(state, &read(config, &devices(&image)));
+        if let Ok(configs) = &self.files.last().read {
+            state = lay(state, &read(&configs.all, &devices(&image)));
         }
         Ok(Observation { state: Arc::new(state), revision })
     }

@@ -3,6 +3,7 @@
 source ./netplan
 trap 'document lab0 | sed "s/state: up/state: absent/" | nmctl apply - || true' EXIT
 everything >before
+kept_by_us >kept-before
 killed() {
   kill -KILL "$(main_pid)"
   within 20 nmctl status
@@ -10,6 +11,7 @@ killed() {
 }
 as_it_was() {
   within 60 as_before || { diff before after | head -n 40; return 1; }
+  kept_by_us | cmp - kept-before
   [ "$(nmctl list --json | jq length)" = 0 ]
   untouched
 }
