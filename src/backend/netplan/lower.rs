@@ -138,22 +138,14 @@ impl<'a> Lowering<'a> {
         (self.wanted.rules, self.wanted.dns) = (rules, dns);
     }
 
-    /// Interfaces that may hold what belongs to none: those of netplan that are up and have addresses, and
-    /// the one that the default route goes through.
+    /// Interfaces that may hold what belongs to none, beside those that have a definition: where the default
+    /// route goes through.
     fn holders(&self) -> BTreeSet<String> {
-        let gone = |name: &str| self.wanted.absent.contains(name);
-        let has_ip = |interface: &Interface| {
-            [interface.ipv4.as_deref(), interface.ipv6.as_deref()]
-                .into_iter()
-                .flatten()
-                .any(|ip| ip.is_enabled() && (ip.dhcp == Some(true) || ip.addresses().iter().any(is_static)))
-        };
-        let ours = self.now.interfaces().iter().filter(|now| now.is_up() && has_ip(now));
-        let ours = ours.filter(|now| self.has_netdef(&now.name)).map(|now| now.name.clone());
         let is_default = |route: &&Route| route.destination.as_ref().is_some_and(|to| to.prefix() == 0);
         let default = self.now.config_routes().iter().filter(is_default);
-        let default = default.filter_map(|route| route.next_hop_interface.clone());
-        ours.chain(default).filter(|name| !gone(name)).collect()
+        let through = default.filter_map(interface_of);
+        let has_none = |name: &&str| !self.has_netdef(name) && !self.wanted.absent.contains(*name);
+        through.filter(has_none).map(str::to_owned).collect()
     }
 
     fn offer_holders(&mut self) {

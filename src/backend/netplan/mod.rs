@@ -41,6 +41,7 @@ use self::folders::{Folders, Own};
 use self::foreign::Try;
 use self::observer::{Configs, Images, Last, Seen, devices, follow};
 use self::programs::Programs;
+use self::remainder::Rest;
 use self::snapshot::Private;
 use super::kernel::op::Op;
 use super::kernel::{self, Facts, KernelBackend};
@@ -50,8 +51,8 @@ use crate::netplan::{Composed, Config, Devices, File, Folder, Kind, OWN, Rendere
 use crate::plan::{self, Change, Plan};
 use crate::state::{ErrorKind, Interface, InterfaceState, InterfaceType, Path as Place, Problem, State};
 
-/// How long what netplan has handed over may take to be there: networkd is done in a tenth of a second,
-/// NetworkManager starts anew.
+/// How long what netplan has handed over may take to come nearer to what was asked for: networkd is done in
+/// a tenth of a second, NetworkManager starts anew.
 const NETWORKD_MAX: Duration = Duration::from_secs(3);
 const NETWORK_MANAGER_MAX: Duration = Duration::from_secs(25);
 /// Rounds of a restore. Each starts from what is there then.
@@ -97,7 +98,7 @@ enum Purpose {
 
 /// What leads back to a snapshot from what is there now.
 struct WayBack {
-    ops: Vec<Op>,
+    rest: Rest,
     /// Links that are made anew.
     rebuilt: BTreeSet<String>,
 }
@@ -213,9 +214,17 @@ impl NetplanBackend {
         // What is kept is netplan's alone.
         let (dormant, unkept) = Default::default();
         let capabilities = Arc::new(Capabilities { dormant, unkept, ..self.capabilities() });
+        let mut touched = plan::Touched::default();
+        touched.extend(&plan);
+        let others = Arc::new(self.others(&now, &touched));
         let rest = || {
             let (plan, capabilities) = (plan.clone(), capabilities.clone());
-            async move { self.once_settled(move |now| remainder::of_plan(&plan, now, &capabilities)).await }
+            let (was, others) = (now.clone(), others.clone());
+            let rest = move |now: &State| Rest {
+                ops: remainder::of_plan(&plan, now, &capabilities),
+                is_disturbed: remainder::is_disturbed(&was, now, &others),
+            };
+            async move { self.once_settled(rest).await }
         };
         let patience = if is_told { self.patience()? } else { Duration::ZERO };
         self.finish(Purpose::Change, rest, patience, progress).await
@@ -230,16 +239,22 @@ impl NetplanBackend {
         progress: Progress<'_>,
     ) -> Result<(), Failure>
     where
-        F: Future<Output = Result<Vec<Op>, Failure>>,
+        F: Future<Output = Result<Rest, Failure>>,
     {
-        let end = Instant::now() + patience;
+        let mut end = Instant::now() + patience;
         let mut revision = self.revision.clone();
         let mut is_left_done = false;
+        let mut fewest = usize::MAX;
         loop {
             revision.borrow_and_update();
-            let rest = rest().await?;
-            if rest.is_empty() {
+            let Rest { ops: rest, is_disturbed } = rest().await?;
+            if rest.is_empty() && !is_disturbed {
                 return Ok(());
+            }
+            if rest.len() < fewest {
+                // It goes on.
+                fewest = rest.len();
+                end = Instant::now() + patience;
             }
             let left = remainder::left(&rest);
             if !left.is_empty() && !is_left_done {
@@ -270,6 +285,18 @@ impl NetplanBackend {
         Ok(if uses(Renderer::NetworkManager) { NETWORK_MANAGER_MAX } else { NETWORKD_MAX })
     }
 
+    /// The interfaces that netplan defines and that are not touched by a change of `was`.
+    fn others(&self, was: &State, touched: &plan::Touched) -> BTreeSet<String> {
+        let devices = self.devices();
+        let last = self.images.files.last();
+        // Of files that nobody understands nothing is applied.
+        let Ok(configs) = &last.read else { return BTreeSet::new() };
+        let reach = touched.reach(was, was);
+        let names = was.interfaces().iter().map(|interface| &interface.name);
+        let is_defined = |name: &&String| configs.all.netdef_of(name, &devices).is_some();
+        names.filter(|name| !reach.contains(*name)).filter(is_defined).cloned().collect()
+    }
+
     async fn delete(&self, links: &[String], progress: Progress<'_>) -> Result<(), Failure> {
         let image = self.kernel.mirror().image();
         let there = links.iter().filter(|name| image.links.values().any(|link| *link.name == ***name));
@@ -280,6 +307,7 @@ impl NetplanBackend {
     /// The way back from here.
     async fn way_back(&self, snapshot: &Arc<Snapshot>, was: &Arc<Private>) -> Result<WayBack, Failure> {
         let (snapshot, was) = (snapshot.clone(), was.clone());
+        let others = self.others(&snapshot.state, &snapshot.touched);
         let mirror = self.kernel.mirror().clone();
         self.once_settled(move |now| {
             let facts = Facts::of_links(&mirror.image());
@@ -287,13 +315,14 @@ impl NetplanBackend {
             back.dns_resolver.clone_from(&now.dns_resolver);
             let plan = plan::restore(&was.kernel.goal(back, &facts, now), now);
             let reach = snapshot.touched.reach(&snapshot.state, now);
+            let is_disturbed = remainder::is_disturbed(&snapshot.state, now, &others);
             let mut ops = remainder::ours(kernel::lower(&plan, now));
             ops.extend(was.kernel.differences(&facts, |link| reach.contains(link)));
             let rebuilt = plan.changes.iter().filter_map(|change| match change {
                 Change::Interface(change) if change.rebuild => Some(change.name.clone()),
                 _ => None,
             });
-            WayBack { ops, rebuilt: rebuilt.collect() }
+            WayBack { rest: Rest { ops, is_disturbed }, rebuilt: rebuilt.collect() }
         })
         .await
     }
@@ -326,10 +355,10 @@ impl NetplanBackend {
         }
         // As much as possible, whatever failed before.
         for _ in 0..RESTORE_ROUNDS {
-            let rest = || async { Ok(self.way_back(snapshot, was).await?.ops) };
+            let rest = || async { Ok(self.way_back(snapshot, was).await?.rest) };
             done = done.and(self.finish(Purpose::WayBack, rest, patience, progress).await);
             patience = Duration::ZERO;
-            if self.way_back(snapshot, was).await?.ops.is_empty() {
+            if self.way_back(snapshot, was).await?.rest.ops.is_empty() {
                 break;
             }
         }

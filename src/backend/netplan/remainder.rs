@@ -1,8 +1,10 @@
 //! What netplan and its renderer leave to the kernel's operations, of a plan or of the way back. Pure.
 
+use std::collections::BTreeSet;
+
 use crate::backend::kernel::{self, op::Op};
 use crate::plan::{self, Capabilities, Options, Plan};
-use crate::state::State;
+use crate::state::{Interface, Ip, State};
 
 /// What is still to be done of `plan`.
 pub(super) fn of_plan(plan: &Plan, now: &State, capabilities: &Capabilities) -> Vec<Op> {
@@ -36,6 +38,36 @@ pub(super) fn left(rest: &[Op]) -> Vec<Op> {
     rest.iter().filter(is_left).filter(there).cloned().collect()
 }
 
+/// What is still to be done.
+pub(super) struct Rest {
+    pub ops: Vec<Op>,
+    /// Interfaces that do not change are not yet as they were.
+    pub is_disturbed: bool,
+}
+
+/// Whether one of these is not yet as it was: NetworkManager starts anew with each apply, and everything
+/// that netplan defines with it.
+pub(super) fn is_disturbed(was: &State, now: &State, names: &BTreeSet<String>) -> bool {
+    let mut were = was.interfaces().iter().filter(|was| was.is_up() && names.contains(&was.name));
+    were.any(|was| {
+        let now = now.interfaces().iter().find(|now| now.name == was.name && now.kind() == was.kind());
+        now.is_none_or(|now| !now.is_up() || now.controller != was.controller || lost_address(was, now))
+    })
+}
+
+/// A static address, or all of those that the network gave it.
+fn lost_address(was: &Interface, now: &Interface) -> bool {
+    [(&was.ipv4, &now.ipv4), (&was.ipv6, &now.ipv6)].into_iter().any(|(was, now)| {
+        let addresses =
+            |ip: &Option<Box<Ip>>| ip.as_deref().map(|ip| ip.addresses().to_vec()).unwrap_or_default();
+        let (was, now) = (addresses(was), addresses(now));
+        was.iter().any(|was| match plan::is_static(was) {
+            true => !now.iter().any(|now| (now.ip, now.prefix_length) == (was.ip, was.prefix_length)),
+            false => !was.is_v6_link_local() && now.iter().all(|now| now.is_v6_link_local()),
+        })
+    })
+}
+
 /// A link that the renderer has not made.
 pub(super) fn not_made(rest: &[Op]) -> Option<&str> {
     rest.iter().find_map(|op| match op {
@@ -49,6 +81,7 @@ mod tests {
     use super::*;
     use crate::backend::kernel::links::{Link, Refers};
     use crate::kernel::netlink::kinds::Data;
+    use crate::state::Document;
 
     #[test]
     fn what_the_renderer_makes_is_waited_for() {
@@ -60,5 +93,27 @@ mod tests {
         assert_eq!(left(&rest), [mtu("eth1")]);
         assert_eq!(not_made(&rest), Some("a0"));
         assert_eq!(not_made(&rest[2..]), None);
+    }
+
+    #[test]
+    fn others_are_as_they_were() {
+        let state = |yaml: &str| Document::from_text(yaml).expect("YAML").state().expect("a valid state").0;
+        let with = |eth0: &str, eth1: &str| {
+            state(&format!(
+                "interfaces:\n- {{name: eth0, type: ethernet, state: up, ipv4: {{enabled: true, address: [{eth0}]}}}}\n\
+                 - {{name: eth1, type: ethernet, state: up, ipv4: {{enabled: true, dhcp: true, address: [{eth1}]}}}}\n"
+            ))
+        };
+        let (one, other) = ("{ip: 192.0.2.1, prefix-length: 24}", "{ip: 192.0.2.2, prefix-length: 24}");
+        let lease = "{ip: 198.51.100.7, prefix-length: 24, valid-life-time: 90sec}";
+        let renewed = "{ip: 198.51.100.8, prefix-length: 24, valid-life-time: 90sec}";
+        let was = with(one, lease);
+        let both = ["eth0", "eth1"].map(str::to_owned).into_iter().collect();
+        let is_disturbed = |now: &State| is_disturbed(&was, now, &both);
+        assert!(!is_disturbed(&with(&format!("{one}, {other}"), renewed)));
+        assert!(is_disturbed(&with(other, lease)));
+        assert!(is_disturbed(&with(one, "")));
+        assert!(is_disturbed(&State::empty()));
+        assert!(!super::is_disturbed(&was, &State::empty(), &BTreeSet::new()));
     }
 }

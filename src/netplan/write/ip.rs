@@ -97,6 +97,7 @@ impl Writer<'_> {
             Renderer::Networkd if dhcp && !is_asked => (true, true),
             _ => (dhcp, autoconf),
         };
+        let is_said = self.around.own.is_some_and(|own| own.get("accept-ra").is_some());
         let keys = &mut self.keys;
         let mut set = |key: &str, value: Json| drop(keys.insert(key.into(), value));
         match (self.around.renderer, ip.is_enabled(), dhcp, autoconf) {
@@ -105,6 +106,8 @@ impl Writer<'_> {
                 set("accept-ra", false.into());
             }
             (Renderer::Networkd, true, false, false) => set("accept-ra", false.into()),
+            // It does so by itself.
+            (Renderer::Networkd, true, false, true) if !is_asked && !is_said => {}
             (Renderer::Networkd, true, false, true) => set("accept-ra", true.into()),
             (_, true, true, true) => {
                 set("dhcp6", true.into());

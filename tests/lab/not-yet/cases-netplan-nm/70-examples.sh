@@ -1,0 +1,1 @@
+../cases-netplan/70-examples.sh

@@ -1,0 +1,51 @@
+# Every document of docs/examples with netplan: what it can express is applied, planned again without change and
+# rolled back, and a few are also kept and reverted: each time the network and all files are as before. Everything else
+# is refused while planning, at the places that the goldens of tests/netplan have, and nothing has changed.
+#
+# Without hardware or a plugin that they need: ethernet-speed, identifier-pci, infiniband, sr-iov.
+source ./peers
+source ./netplan
+trap 'rm -rf /etc/pki; echo "interfaces: [{name: eth0, state: absent}, {name: eth1, state: absent}, {name: eth2, state: absent}]" | nmctl apply - || true; peers_gone' EXIT
+surroundings
+examples=$repository/docs/examples
+renderer=$(sed -n 's/^ *renderer: //p' /etc/netplan/10-admin.yaml)
+
+# Where the golden of a document says that it is refused. It knows no planner, and no database.
+places() { # folder/name
+  case $1 in
+    managed/ovs-db | managed/ovn) echo "${1#managed/}" ;;
+    host/dns) [ "$renderer" = NetworkManager ] || echo dns-resolver.config.options ;;
+    *)
+      awk -v name="$1.yml" '$1 == "###" { on = $2 == name } on && $1 == "refused:"' \
+        "$repository/tests/netplan/$renderer.txt" | sed -E 's/^refused: ([^ ]+: )?([^ :]+): .*/\2/' | sort -u
+      ;;
+  esac
+}
+
+bad=0 refused=0
+whole=() once=()
+for file in "$examples"/{kernel,host,managed}/*.yml; do
+  name=$(basename "$(dirname "$file")")/$(basename "$file" .yml)
+  case $name in managed/ethernet-speed | managed/identifier-pci | managed/infiniband | managed/sr-iov) continue ;; esac
+  places=$(places "$name")
+  if [ -z "$places" ]; then
+    case $name in
+      kernel/bond | kernel/dummy | kernel/routes | kernel/vlan | kernel/vrf | managed/addresses-and-lease) whole+=("$file") ;;
+      *) once+=("$file") ;;
+    esac
+    continue
+  fi
+  refused=$((refused + 1))
+  everything >before
+  if nmctl plan "$file" >said 2>&1; then
+    echo "== $name is not refused"
+    bad=1
+  fi
+  head -n 1 said | grep -qF -- "$places" || { echo "== $name: refused elsewhere: $(head -c 1000 said)"; bad=1; }
+  everything | cmp before - || { echo "== $name: not as before"; bad=1; }
+done
+figure "$refused examples refused"
+try_each try_example_once "${once[@]}" || bad=1
+try_examples "${whole[@]}" || bad=1
+untouched
+[ $bad = 0 ]
