@@ -171,6 +171,10 @@ pub(super) fn request(method: Method, call: &[u8], timeout_s: u32) -> Result<Opt
             let Sent { document, state } = parameters(call)?;
             Request::GenerateRevert { document: sent(document, state)? }
         }
+        Method::ResolvePolicy => {
+            let Sent { document, state } = parameters(call)?;
+            Request::Resolve { document: sent(document, state)? }
+        }
         Method::List => {
             let Nothing {} = parameters(call)?;
             Request::List

@@ -15,6 +15,7 @@ pub enum Method {
     Extend,
     Cancel,
     GenerateRevert,
+    ResolvePolicy,
     List,
     Log,
     History,
@@ -25,7 +26,7 @@ pub enum Method {
 
 impl Method {
     /// Every method, in the order of the interface file.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Show,
         Self::Plan,
         Self::Validate,
@@ -36,6 +37,7 @@ impl Method {
         Self::Extend,
         Self::Cancel,
         Self::GenerateRevert,
+        Self::ResolvePolicy,
         Self::List,
         Self::Log,
         Self::History,
@@ -57,6 +59,7 @@ impl Method {
             Self::Extend => "Extend",
             Self::Cancel => "Cancel",
             Self::GenerateRevert => "GenerateRevert",
+            Self::ResolvePolicy => "ResolvePolicy",
             Self::List => "List",
             Self::Log => "Log",
             Self::History => "History",
@@ -78,6 +81,7 @@ impl Method {
             | Self::Plan
             | Self::Validate
             | Self::GenerateRevert
+            | Self::ResolvePolicy
             | Self::List
             | Self::Log
             | Self::History

@@ -34,8 +34,19 @@ const PERSON: Duration = Duration::from_secs(130);
 
 /// The methods for which nobody is asked for a password, as polkit is configured where nobody changed
 /// that.
-const READING: [&str; 10] =
-    ["Show", "Plan", "Validate", "GenerateRevert", "List", "Log", "History", "GetStatus", "Monitor", "Drift"];
+const READING: [&str; 11] = [
+    "Show",
+    "Plan",
+    "Validate",
+    "GenerateRevert",
+    "ResolvePolicy",
+    "List",
+    "Log",
+    "History",
+    "GetStatus",
+    "Monitor",
+    "Drift",
+];
 
 /// A daemon that answers.
 pub struct Daemon {

@@ -6,6 +6,7 @@
 mod actor;
 mod board;
 mod boot;
+mod desired;
 mod documents;
 mod drift;
 mod events;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::possible::{Missing, Possible, possible, problems};
-use super::work::{Told, offload, plan_on, problem, told};
+use super::desired;
+use super::work::{Told, offload, problem, told};
 use super::{Refusal, Reply, ShowOptions};
-use crate::backend::Backend;
-use crate::plan::{self, Plan};
+use crate::backend::{Backend, Observation};
+use crate::plan;
 use crate::state::{Document, State};
 use crate::transaction::Desired;
 use crate::wire::PlanInfo;
@@ -54,11 +54,7 @@ impl Reader {
     }
 
     pub(super) async fn plan(&self, document: Document, options: plan::Options) -> Result<Reply, Refusal> {
-        self.run(&self.plans, move |backend| {
-            let (plan, current, warnings) = plan_document(backend, &document, &options)?;
-            Ok(planned(&plan, &current, &options, warnings))
-        })
-        .await
+        self.run(&self.plans, move |backend| planned(backend, &desired::read(document)?, &options)).await
     }
 
     /// What applying once more what is committed would change.
@@ -67,20 +63,27 @@ impl Reader {
         committed: Arc<State>,
         options: plan::Options,
     ) -> Result<Reply, Refusal> {
-        self.run(&self.plans, move |backend| {
-            let current = backend.observe().map_err(|failure| vec![problem(failure)])?.state;
-            let Possible { plan, asked: _, missing } =
-                possible(backend, &committed, &current, &options).map_err(problems)?;
-            let warnings = missing.iter().map(Missing::warning).chain(plan.warnings.iter().cloned());
-            Ok(planned(&plan, &current, &options, warnings.collect()))
-        })
-        .await
+        self.run(&self.plans, move |backend| planned(backend, &Desired::Committed(committed), &options)).await
     }
 
     pub(super) async fn validate(&self, document: Document) -> Result<Reply, Refusal> {
         self.run(&self.plans, move |backend| {
-            let (_, _, warnings) = plan_document(backend, &document, &plan::Options::default())?;
-            Ok(Reply::Warnings(warnings))
+            let (desired, current) = (desired::read(document)?, observe(backend)?.state);
+            let asked = desired::plan(backend, &desired, &current, &plan::Options::default())?;
+            Ok(Reply::Warnings(asked.plan.warnings))
+        })
+        .await
+    }
+
+    /// The state that a document asks for where the network is as it is now.
+    pub(super) async fn resolve(&self, document: Document) -> Result<Reply, Refusal> {
+        self.run(&self.plans, move |backend| {
+            let Observation { state: current, revision } = observe(backend)?;
+            let state = match desired::read(document)? {
+                Desired::Policy(policy) => Arc::new(desired::resolve(&policy, &current)?.0),
+                Desired::Document { state, .. } | Desired::Committed(state) => state,
+            };
+            Ok(Reply::State { state, revision })
         })
         .await
     }
@@ -88,24 +91,18 @@ impl Reader {
     /// The document that leads back from the given one to the present state.
     pub(super) async fn revert(&self, document: Document) -> Result<Reply, Refusal> {
         self.run(&self.plans, move |backend| {
-            let (desired, _) = document.state()?;
-            let observation = backend.observe().map_err(|failure| vec![problem(failure)])?;
-            let current = observation.state;
-            let plan = plan_on(backend, &desired, &current, &plan::Options::default())
-                .map_err(|problems| document.place(problems))?;
-            let state = Arc::new(plan::revert(&desired, &current, &plan));
-            Ok(Reply::State { state, revision: observation.revision })
+            let Observation { state: current, revision } = observe(backend)?;
+            let desired = desired::read(document)?;
+            let asked = desired::plan(backend, &desired, &current, &plan::Options::default())?;
+            let state = Arc::new(plan::revert(&asked.state, &current, &asked.plan));
+            Ok(Reply::State { state, revision })
         })
         .await
     }
 
-    /// The document as a state, or everything that is wrong with it.
+    /// What a document asks for, or everything that is wrong with it.
     pub(super) async fn read(&self, document: Document) -> Result<Arc<Desired>, Refusal> {
-        self.run(&self.plans, move |_| {
-            let (state, _) = document.state()?;
-            Ok(Arc::new(Desired { document: Some(document), state: Arc::new(state) }))
-        })
-        .await
+        self.run(&self.plans, move |_| desired::read(document).map(Arc::new)).await
     }
 
     /// Plans something, in its turn.
@@ -127,23 +124,16 @@ impl Reader {
     }
 }
 
-/// A plan as whoever asked for it is told.
-fn planned(plan: &Plan, current: &State, options: &plan::Options, warnings: Vec<String>) -> Reply {
-    let Told { diff, client_path } = told(plan, current, options);
-    Reply::Plan(PlanInfo { changes: plan::text::json(plan), diff, warnings, client_path })
+/// The plan of what is asked for, as whoever asked is told.
+fn planned(backend: &dyn Backend, desired: &Desired, options: &plan::Options) -> Result<Reply, Refusal> {
+    let current = observe(backend)?.state;
+    let plan = desired::plan(backend, desired, &current, options)?.plan;
+    let Told { diff, client_path } = told(&plan, &current, options);
+    Ok(Reply::Plan(PlanInfo { changes: plan::text::json(&plan), diff, warnings: plan.warnings, client_path }))
 }
 
-/// The plan of a document, what it was made for, and all warnings.
-fn plan_document(
-    backend: &dyn Backend,
-    document: &Document,
-    options: &plan::Options,
-) -> Result<(Plan, Arc<State>, Vec<String>), Refusal> {
-    let (desired, warnings) = document.state()?;
-    let current = backend.observe().map_err(|failure| vec![problem(failure)])?.state;
-    let plan = plan_on(backend, &desired, &current, options).map_err(|problems| document.place(problems))?;
-    let warnings = warnings.iter().map(ToString::to_string).chain(plan.warnings.iter().cloned()).collect();
-    Ok((plan, current, warnings))
+fn observe(backend: &dyn Backend) -> Result<Observation, Refusal> {
+    backend.observe().map_err(|failure| vec![problem(failure)])
 }
 
 /// Drops what is leased, learned or in effect but not configured (semantics S5).

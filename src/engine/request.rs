@@ -65,6 +65,10 @@ pub enum Request {
     GenerateRevert {
         document: Document,
     },
+    /// The state that a policy asks for on the present state; of any other document: what it says.
+    Resolve {
+        document: Document,
+    },
     /// Live transactions.
     List,
     /// One transaction, live or from the history.

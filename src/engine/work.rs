@@ -1,6 +1,5 @@
 //! Doing what the machine asks for. Every wait has a limit.
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -9,8 +8,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::board::Board;
+use super::desired;
 use super::nets::Made;
-use super::possible::{Missing, Possible, possible, problems};
 use super::store::Store;
 use crate::backend::{Backend, Failure, Snapshot, Step};
 use crate::plan::{self, Plan};
@@ -114,19 +113,13 @@ impl Worker {
                 Some(current) => current,
                 None => backend.observe().map_err(|failure| vec![problem(failure)])?.state,
             };
-            let Possible { plan: mut planned, asked, missing } = match &desired.document {
-                Some(document) => {
-                    let plan = plan_on(&*backend, &desired.state, &current, &options);
-                    let plan = plan.map_err(|problems| document.place(problems))?;
-                    Possible { plan, asked: Cow::Borrowed(&*desired.state), missing: Vec::new() }
-                }
-                None => possible(&*backend, &desired.state, &current, &options).map_err(problems)?,
-            };
-            planned.warnings.extend(missing.iter().map(Missing::warning));
-            let then = accumulate(&base, &plan::resolved(&asked, &current), &planned);
+            let asked = desired::plan(&*backend, &desired, &current, &options)?;
+            let kept = plan::resolved(&asked.kept(&desired, &current), &current);
+            let plan = asked.plan;
+            let then = accumulate(&base, &kept, &plan);
             let is_new = !options.memory_only && then != *base;
-            let Told { diff, client_path } = told(&planned, &current, &options);
-            Ok(Planned { diff, client_path, plan: Arc::new(planned), then: is_new.then(|| Arc::new(then)) })
+            let Told { diff, client_path } = told(&plan, &current, &options);
+            Ok(Planned { diff, client_path, plan: Arc::new(plan), then: is_new.then(|| Arc::new(then)) })
         })
         .await
     }

@@ -168,6 +168,15 @@ impl Policy {
         Ok(states)
     }
 
+    /// Gives problems that know only their path in the filled state their place in the policy.
+    pub fn place(&self, problems: Vec<Problem>) -> Vec<Problem> {
+        let place = |problem: Problem| {
+            let at = problem.at.or_else(|| self.desired.as_ref()?.locate(&problem.path));
+            Problem { path: problem.path.below("desired"), at, ..problem }
+        };
+        problems.into_iter().map(place).collect()
+    }
+
     /// The desired state, with what was captured in it, and warnings.
     pub fn fill(&self, captured: &Captured) -> Result<(State, Vec<Problem>), Vec<Problem>> {
         let Some(desired) = &self.desired else { return Ok((State::default(), Vec::new())) };

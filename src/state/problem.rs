@@ -144,6 +144,13 @@ impl Path {
         path
     }
 
+    /// The path to the same in what stands at `key`.
+    #[must_use]
+    pub fn below(mut self, key: &str) -> Self {
+        self.0.insert(0, Segment::Key(key.to_owned()));
+        self
+    }
+
     /// This path and one list position more.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Before, Record, Service};
 use crate::plan::{self, Plan};
+use crate::policy::Policy;
 use crate::state::{Document, Problem, State};
 use crate::wire::{ClientPath, Owner, Probe, TransactionId, TransactionInfo};
 
@@ -59,13 +60,15 @@ impl Default for ApplyOptions {
     }
 }
 
-/// A document that reads as a state.
+/// What is asked for.
 #[derive(Debug)]
-pub struct Desired {
-    /// None: it is what is committed, which nobody sent now. What of it this machine cannot have
-    /// is left out.
-    pub document: Option<Document>,
-    pub state: Arc<State>,
+pub enum Desired {
+    /// A document that reads as a state, with what there is to say about it.
+    Document { document: Document, state: Arc<State>, warnings: Vec<Problem> },
+    /// Says by the state that is there what shall be, so each planning finds out anew what it asks for.
+    Policy(Policy),
+    /// What is committed, which nobody sent now. What of it this machine cannot have is left out.
+    Committed(Arc<State>),
 }
 
 /// What planning found.

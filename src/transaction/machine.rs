@@ -471,7 +471,7 @@ impl Machine {
 
     /// What is committed, to be applied once more.
     fn once_more(&self) -> Arc<Desired> {
-        Arc::new(Desired { document: None, state: self.committed.clone() })
+        Arc::new(Desired::Committed(self.committed.clone()))
     }
 
     fn chore(&mut self, chore: Chore, work: Work) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::harness::{BusClient, CHANGE, Daemon};
+use crate::harness::{BusClient, CHANGE, Daemon, POLICY};
 
 /// Requests in order, each with what it is about.
 fn requests() -> Vec<(&'static str, Json)> {
@@ -36,6 +36,13 @@ interfaces:
         ("Validate", json!({ "document": CHANGE })),
         ("Validate", json!({ "document": "interfaces: 5" })),
         ("GenerateRevert", json!({ "document": CHANGE })),
+        ("ResolvePolicy", json!({ "document": POLICY })),
+        ("ResolvePolicy", json!({ "document": CHANGE })),
+        ("ResolvePolicy", json!({ "document": "capture: {x: interfaces.name = eth0}" })),
+        ("Plan", json!({ "document": POLICY })),
+        ("Validate", json!({ "document": POLICY })),
+        ("Validate", json!({ "document": "capture: {x: interfaces.name == nobody}" })),
+        ("GenerateRevert", json!({ "document": POLICY })),
         ("Apply", json!({ "document": "interfaces: []" })),
         ("Apply", json!({ "document": CHANGE, "options": { "tiemout_s": 5 } })),
         ("Apply", json!({ "document": CHANGE, "options": { "timeout_s": 0 } })),
@@ -227,6 +234,36 @@ async fn secrets_are_hidden_unless_asked_for() {
     for shown in shown {
         assert!(shown.to_string().contains("hunter2"), "{shown}");
     }
+}
+
+#[tokio::test]
+async fn a_policy_asks_for_what_is_there_when_its_turn_comes() {
+    let daemon = Daemon::start().await;
+    let first = json!({ "document": CHANGE, "options": { "commit": false } });
+    let id = daemon.ask("Apply", first).await.expect("it awaits commit")["transaction"]["id"].clone();
+    // Captured now, the MTU would be 1400, and setting it would change nothing.
+    let policy = r#"
+capture: {was: interfaces.mtu == 1400}
+desired: {interfaces: [{name: "{{ capture.was.interfaces.0.name }}", mtu: 1300}]}
+"#;
+    let waits = json!({ "document": policy, "options": { "wait": true } });
+    let waiting = daemon.ask("Submit", waits).await.expect("it is queued")["transaction"]["id"].clone();
+    daemon.ask("Rollback", json!({ "id": id })).await.expect("rolled back");
+    let ended = daemon.reaches(waiting.as_u64().expect("a number"), "failed").await;
+    assert_eq!(ended["error"]["kind"], "PolicyError", "{ended}");
+    assert_eq!(ended["error"]["path"], "capture.was", "{ended}");
+
+    let applied = daemon.ask("Apply", json!({ "document": POLICY })).await.expect("applied");
+    assert_eq!(applied["transaction"]["stage"], "committed", "{applied}");
+    assert!(applied["transaction"]["diff"].as_str().expect("text").contains("1400"), "{applied}");
+    let again = daemon.ask("Apply", json!({ "document": POLICY })).await.expect("as asked");
+    assert_eq!(again["transaction"]["stage"], "unchanged", "{again}");
+
+    let wrong = "capture: {x: interfaces}\ndesired:\n  interfaces:\n  - name: br7\n    type: linux-bridge\n    bridge: {port: [{name: gone}]}\n";
+    let (_, refused) =
+        daemon.client().await.ask("Plan", json!({ "document": wrong })).await.expect_err("no such port");
+    assert_eq!(refused["path"], "desired.interfaces[0].bridge.port", "{refused}");
+    assert_eq!(refused["line"], 6, "{refused}");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use nmstated::wire::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::harness::{BusClient, CHANGE, Daemon, soon};
+use crate::harness::{BusClient, CHANGE, Daemon, POLICY, soon};
 use crate::idl::{self, Field, Interface, Kind};
 
 fn installed(path: &str) -> String {
@@ -212,6 +212,7 @@ async fn the_interface_declares_the_parameters_that_are_read_and_what_is_answere
         ("Plan", json!({ "document": CHANGE })),
         ("Validate", json!({ "document": CHANGE })),
         ("GenerateRevert", json!({ "document": CHANGE })),
+        ("ResolvePolicy", json!({ "document": POLICY })),
         ("Apply", json!({ "document": CHANGE, "options": options })),
         ("List", json!({})),
         ("GetStatus", json!({})),

@@ -46,6 +46,15 @@ interfaces:
   mtu: 1400
 ";
 
+/// The same by what is there.
+pub const POLICY: &str = r#"
+capture:
+  cards: interfaces.type == "ethernet"
+  small: capture.cards | interfaces.mtu := 1400
+desired:
+  interfaces: "{{ capture.small.interfaces }}"
+"#;
+
 /// A bus of our own, with the policy that we install.
 pub struct Bus {
     process: Child,
@@ -237,7 +246,7 @@ impl BusClient {
         let reply = match method {
             "Show" => self.call(method, &(options,)).await,
             "Plan" | "Apply" | "Submit" => self.call(method, &(document, options)).await,
-            "Validate" | "GenerateRevert" => self.call(method, &(document,)).await,
+            "Validate" | "GenerateRevert" | "ResolvePolicy" => self.call(method, &(document,)).await,
             "Commit" | "Rollback" | "Cancel" | "Log" => self.call(method, &(id,)).await,
             "Extend" => self.call(method, &(id, number("seconds"))).await,
             "History" => self.call(method, &(number("limit"),)).await,
@@ -247,7 +256,7 @@ impl BusClient {
         let body = reply.body();
         let dict = || body.deserialize::<HashMap<String, OwnedVariant>>().map(dict).expect("a{sv}");
         Ok(match method {
-            "Show" | "GenerateRevert" => {
+            "Show" | "GenerateRevert" | "ResolvePolicy" => {
                 let (state, revision): (String, u64) = body.deserialize().expect("st");
                 let state: Json = serde_json::from_str(&state).expect("states are JSON");
                 json!({ "state": state, "revision": revision })

@@ -377,6 +377,19 @@ impl Daemon {
         self.state(Call::plain(bus, header), Method::GenerateRevert, parameters).await
     }
 
+    /// What a policy comes to on the present state, which is of this revision. Wherever a document
+    /// is taken, a policy is, too.
+    #[zbus(out_args("state", "revision"))]
+    async fn resolve_policy(
+        &self,
+        document: &str,
+        #[zbus(connection)] bus: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(String, u64), BusError> {
+        let parameters = json!({ "document": document });
+        self.state(Call::plain(bus, header), Method::ResolvePolicy, parameters).await
+    }
+
     /// The live transactions.
     #[zbus(out_args("transactions"))]
     async fn list(
