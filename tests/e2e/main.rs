@@ -11,6 +11,7 @@ mod growth;
 mod harness;
 mod kills;
 mod probes;
+mod python;
 mod scale;
 mod storage;
 mod terminal;
