@@ -13,7 +13,7 @@ use zbus::{Message, OwnedObjectPath, OwnedVariant, Variant};
 use super::call::{DEVICE, MANAGER, PROFILE, PROPERTIES, SETTINGS};
 use super::image::{Active, Checkpoint, Device, Ended, Image, ObjectPath, Stored, Version};
 use super::wire::{self, Received, read_profile, read_setting};
-use super::{Error, Profile};
+use super::{Error, Profile, Setting};
 
 const ACTIVE: &str = "org.freedesktop.NetworkManager.Connection.Active";
 const CHECKPOINT: &str = "org.freedesktop.NetworkManager.Checkpoint";
@@ -71,11 +71,13 @@ struct Wait {
     barrier: u64,
 }
 
-/// A profile whose secrets are still to come.
-#[derive(Debug)]
-struct Draft {
-    profile: Profile,
-    secrets_left: usize,
+/// Secrets of a profile. To read them makes NetworkManager say that the profile was updated, just before its answer,
+/// and give it another version. So they are read before the contents that they belong to.
+#[derive(Debug, Default)]
+struct Secrets {
+    read: BTreeMap<&'static str, Setting>,
+    /// How many settings are still to be answered.
+    left: usize,
 }
 
 /// The image, and what must be known to keep it.
@@ -93,7 +95,10 @@ pub(super) struct Live {
     refused: Option<Error>,
     /// Profiles whose contents are not known yet.
     unread: BTreeMap<ObjectPath, Stored>,
-    drafts: BTreeMap<ObjectPath, Draft>,
+    /// Of profiles that are being read.
+    secrets: BTreeMap<ObjectPath, Secrets>,
+    /// The latest version of each profile. That of an image is the one its contents have.
+    versions: BTreeMap<ObjectPath, u64>,
     /// The device of each IP configuration.
     ip_configs: BTreeMap<ObjectPath, ObjectPath>,
     /// Readings under way, and whether to read again afterwards.
@@ -318,7 +323,7 @@ impl Live {
             (PROFILE, "Updated") if self.knows_profile(path.as_str()) => {
                 if keeps(path.as_str()) {
                     self.kept.insert(path.to_string());
-                } else {
+                } else if !self.awaits_secrets(path.as_str()) {
                     self.read(Reading::Profile(path.to_string()));
                 }
             }
@@ -391,6 +396,7 @@ impl Live {
             PROFILE => {
                 self.unread.remove(path);
                 self.kept.remove(path);
+                self.versions.remove(path);
                 self.change(|image| drop(image.profiles.remove(path)));
             }
             _ => {}
@@ -467,8 +473,19 @@ impl Live {
         is_read || self.unread.contains_key(path)
     }
 
+    /// Whether its contents will be asked for once more in any case, when its secrets are there. What is said to
+    /// be updated until then is in both.
+    fn awaits_secrets(&self, path: &str) -> bool {
+        self.secrets.get(path).is_some_and(|secrets| secrets.left > 0)
+    }
+
     fn put_stored(&mut self, path: &str, properties: &mut Received, is_new: bool) {
         let Some(image) = &self.image else { return };
+        if (is_new || self.knows_profile(path))
+            && let Some(version) = take(properties, "VersionId")
+        {
+            self.versions.insert(path.to_owned(), version);
+        }
         if let Some(former) = image.profiles.get(path) {
             let mut stored = Stored::clone(former);
             update_stored(&mut stored, properties);
@@ -486,53 +503,49 @@ impl Live {
     }
 
     fn put_contents(&mut self, path: ObjectPath, contents: Result<Profile, Error>) {
-        match contents {
-            Ok(profile) => {
-                let with_secrets: Vec<_> =
-                    WITH_SECRETS.into_iter().filter(|setting| profile.has(setting)).collect();
-                let draft = Draft { profile, secrets_left: with_secrets.len() };
-                for setting in with_secrets {
-                    self.questions.push(Question::Secrets(path.clone(), setting));
-                }
-                self.drafts.insert(path.clone(), draft);
-                self.finish_profile(path);
-            }
-            // It vanished since it was listed; its removal is told, too.
-            Err(_) => self.done(Reading::Profile(path)),
-        }
-    }
-
-    fn put_secrets(&mut self, path: ObjectPath, setting: &str, secrets: Result<Profile, Error>) {
-        if let Some(draft) = self.drafts.get_mut(&path) {
-            draft.secrets_left = draft.secrets_left.saturating_sub(1);
-            // One that stores none is refused.
-            if let Ok(mut secrets) = secrets
-                && let Some(secrets) = secrets.0.remove(setting)
-            {
-                draft.profile.0.entry(setting.to_owned()).or_default().extend(secrets);
-            }
-        }
-        self.finish_profile(path);
-    }
-
-    /// Puts a profile into the image once it is complete.
-    fn finish_profile(&mut self, path: ObjectPath) {
-        let Some(draft) = self.drafts.remove(&path) else { return };
-        if draft.secrets_left > 0 {
-            self.drafts.insert(path, draft);
+        let mut secrets = self.secrets.remove(&path).unwrap_or_default();
+        // It vanished since it was listed; its removal is told, too.
+        let Ok(mut profile) = contents else { return self.done(Reading::Profile(path)) };
+        let is_unread = |setting: &&str| profile.has(setting) && !secrets.read.contains_key(setting);
+        let unread: Vec<_> = WITH_SECRETS.into_iter().filter(is_unread).collect();
+        if !unread.is_empty() {
+            secrets.left = unread.len();
+            self.secrets.insert(path.clone(), secrets);
+            self.questions.extend(unread.into_iter().map(|setting| Question::Secrets(path.clone(), setting)));
             return;
         }
-        let profile = draft.profile;
-        if let Some(mut stored) = self.unread.remove(&path) {
-            stored.profile = profile;
-            self.change(|image| drop(image.profiles.insert(path.clone(), Arc::new(stored))));
-        } else if let Some(former) = self.image.as_ref().and_then(|image| image.profiles.get(&path))
-            && former.profile != profile
-        {
-            let stored = Stored { profile, ..Stored::clone(former) };
-            self.change(|image| drop(image.profiles.insert(path.clone(), Arc::new(stored))));
+        for (setting, secrets) in secrets.read {
+            if let Some(known) = profile.0.get_mut(setting) {
+                known.extend(secrets);
+            }
         }
+        self.put_profile(&path, profile);
         self.done(Reading::Profile(path));
+    }
+
+    fn put_secrets(&mut self, path: ObjectPath, setting: &'static str, answer: Result<Profile, Error>) {
+        let Some(secrets) = self.secrets.get_mut(&path) else { return };
+        // One that stores none is refused.
+        let found = answer.ok().and_then(|mut found| found.0.remove(setting)).unwrap_or_default();
+        secrets.read.insert(setting, found);
+        secrets.left = secrets.left.saturating_sub(1);
+        if secrets.left == 0 {
+            self.questions.push(Question::Contents(path));
+        }
+    }
+
+    /// Puts a profile into the image, as it is now.
+    fn put_profile(&mut self, path: &str, profile: Profile) {
+        let version_id = self.versions.get(path).copied();
+        if let Some(stored) = self.unread.remove(path) {
+            let stored = Stored { profile, version_id, ..stored };
+            self.change(|image| drop(image.profiles.insert(path.to_owned(), Arc::new(stored))));
+        } else if let Some(former) = self.image.as_ref().and_then(|image| image.profiles.get(path))
+            && (former.version_id != version_id || former.profile != profile)
+        {
+            let stored = Stored { profile, version_id, ..Stored::clone(former) };
+            self.change(|image| drop(image.profiles.insert(path.to_owned(), Arc::new(stored))));
+        }
     }
 
     fn put_applied(&mut self, path: ObjectPath, applied: Result<(Profile, u64), Error>) {
@@ -590,7 +603,7 @@ fn take_object(properties: &mut Received, name: &str) -> Option<Option<ObjectPat
 }
 
 /// `aa{sv}`
-fn take_dicts(properties: &mut Received, name: &str) -> Option<Vec<super::Setting>> {
+fn take_dicts(properties: &mut Received, name: &str) -> Option<Vec<Setting>> {
     let value = properties.remove(name)?;
     match wire::read(&value).ok()? {
         super::Value::Dicts(dicts) => Some(dicts),
@@ -673,9 +686,6 @@ fn update_checkpoint(checkpoint: &mut Checkpoint, properties: &mut Received) {
 fn update_stored(stored: &mut Stored, properties: &mut Received) {
     set(&mut stored.flags, take(properties, "Flags"));
     set(&mut stored.filename, take(properties, "Filename"));
-    if let Some(id) = take(properties, "VersionId") {
-        stored.version_id = Some(id);
-    }
 }
 
 #[cfg(test)]

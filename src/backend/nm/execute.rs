@@ -345,6 +345,10 @@ impl<'a> Run<'a> {
                 Ok(())
             }
             Meaning::Activate => self.send(Sent { part: Part::Activation, until: None, ..sent }),
+            Meaning::Repeat => {
+                sent.until = Some(Instant::now() + RETRY_MAX);
+                self.send(sent)
+            }
             Meaning::Again => {
                 sent.until.get_or_insert(Instant::now() + RETRY_MAX);
                 self.again.push((sent, refusal(step, &error, device)));
@@ -490,6 +494,8 @@ enum Meaning {
     Activate,
     /// It is sent again once something has changed.
     Again,
+    /// It is sent again at once.
+    Repeat,
     Stale,
     Failed,
 }
@@ -525,6 +531,10 @@ fn meaning(step: &Step, part: Part, error: &Error, device: Option<&Device>, is_r
     }
     if error.is_dependency() {
         return Meaning::Again;
+    }
+    // systemd-hostnamed, which NetworkManager waits 15 s for, may just have been started.
+    if matches!(step, Step::Hostname(_)) && error.name().ends_with(".Settings.Failed") && !is_repeated {
+        return Meaning::Repeat;
     }
     // The kernel may have been in the middle of something.
     if error.name().ends_with(".Device.CreationFailed") && !is_repeated {
@@ -634,6 +644,10 @@ mod tests {
         }
         let again = error("Device.CreationFailed", "File exists");
         assert_eq!(meaning(&activate(), Part::Whole, &again, None, true), Meaning::Failed, "once");
+        let hostname = Step::Hostname("host".into());
+        let late = error("Settings.Failed", "Saving the hostname failed: Timeout was reached");
+        assert_eq!(meaning(&hostname, Part::Whole, &late, None, false), Meaning::Repeat);
+        assert_eq!(meaning(&hostname, Part::Whole, &late, None, true), Meaning::Failed, "once");
         let refused = error("Device.NotActive", "");
         assert_eq!(meaning(&reapply, Part::Activation, &refused, None, false), Meaning::Failed, "once");
     }

@@ -289,27 +289,84 @@ fn nothing_holds_of_a_process_that_is_gone() {
     assert_eq!(live.take_questions(), [Question::Objects]);
 }
 
+/// A profile with that identity for 802.1X, and MACsec.
+fn with_secrets(identity: &str) -> Message {
+    let mut contents = Profile::default();
+    contents.set("802-1x", "identity", identity);
+    contents.set("macsec", "mode", 0i32);
+    answer(&wire::write_profile(&contents).expect("it can be sent"))
+}
+
+fn password(password: &str) -> Message {
+    let mut secrets = Profile::default();
+    secrets.set("802-1x", "password", password);
+    answer(&wire::write_profile(&secrets).expect("it can be sent"))
+}
+
+/// Reading secrets updates the profile, each of them.
+fn answer_secrets(live: &mut Live, version: &mut u64, secrets: &Message) {
+    for (setting, answer) in [("802-1x", Ok(secrets)), ("macsec", Err(gone()))] {
+        *version += 1;
+        tell(live, &changed(P1, PROFILE, "VersionId", (*version).into()));
+        tell(live, &signal(P1, PROFILE, "Updated", &()));
+        live.answered(Question::Secrets(P1.to_owned(), setting), answer);
+    }
+}
+
 #[test]
-fn secrets_come_with_the_profile() {
+fn secrets_come_with_the_profile_and_to_read_them_is_no_reason_to_read_again() {
+    let contents = || Question::Contents(P1.to_owned());
+    let secrets = || ["802-1x", "macsec"].map(|setting| Question::Secrets(P1.to_owned(), setting));
+    let stored = |live: &Live| Stored::clone(&image(live).profiles[P1]);
+    let mut live = ready();
+    let mut version = 7;
+    tell(&mut live, &signal(P1, PROFILE, "Updated", &()));
+    live.barrier(1, Doubts::Known, vec![]);
+    live.take_questions();
+    live.answered(contents(), Ok(&with_secrets("me")));
+    assert_eq!(live.take_questions(), secrets());
+    live.answered(Question::Barrier(1, Doubts::Known), Ok(&answer(&true)));
+    answer_secrets(&mut live, &mut version, &password("hunter2"));
+    assert_eq!(live.take_questions(), [contents()], "they may have changed with the secrets");
+    assert_eq!(stored(&live).profile.id(), Some("one"), "not before it is whole");
+    assert_eq!(live.take_passed(), [0; 0]);
+    live.answered(contents(), Ok(&with_secrets("you")));
+    assert_eq!(stored(&live).profile.text("802-1x", "password"), Some("hunter2"));
+    assert_eq!(stored(&live).profile.text("802-1x", "identity"), Some("you"));
+    assert_eq!(stored(&live).version_id, Some(version));
+    assert_eq!((live.take_questions(), live.take_passed()), (vec![], vec![1]), "and that is all");
+
+    // Somebody changes it between the secrets and the contents.
+    tell(&mut live, &signal(P1, PROFILE, "Updated", &()));
+    live.answered(contents(), Ok(&with_secrets("you")));
+    live.take_questions();
+    answer_secrets(&mut live, &mut version, &password("hunter2"));
+    tell(&mut live, &changed(P1, PROFILE, "VersionId", 100u64.into()));
+    tell(&mut live, &signal(P1, PROFILE, "Updated", &()));
+    assert_eq!(stored(&live).version_id, Some(9), "whoever knows the former contents has the former version");
+    live.take_questions();
+    live.answered(contents(), Ok(&with_secrets("she")));
+    assert_eq!(stored(&live).version_id, Some(100));
+    assert_eq!(live.take_questions(), [contents()], "the secrets may be others now");
+    live.answered(contents(), Ok(&with_secrets("she")));
+    live.take_questions();
+    version = 100;
+    answer_secrets(&mut live, &mut version, &password("swordfish"));
+    live.answered(contents(), Ok(&with_secrets("she")));
+    assert_eq!(stored(&live).profile.text("802-1x", "password"), Some("swordfish"));
+    assert_eq!(stored(&live).version_id, Some(version));
+}
+
+#[test]
+fn a_profile_that_vanishes_while_its_secrets_are_read_keeps_nobody_waiting() {
     let mut live = ready();
     tell(&mut live, &signal(P1, PROFILE, "Updated", &()));
     live.take_questions();
-    let mut contents = Profile::default();
-    contents.set("802-1x", "identity", "me");
-    contents.set("macsec", "mode", 0i32);
-    let contents = answer(&wire::write_profile(&contents).expect("it can be sent"));
-    live.answered(Question::Contents(P1.to_owned()), Ok(&contents));
-    assert_eq!(
-        live.take_questions(),
-        [Question::Secrets(P1.to_owned(), "802-1x"), Question::Secrets(P1.to_owned(), "macsec"),]
-    );
-    assert_eq!(image(&live).profiles[P1].profile.id(), Some("one"), "not before it is whole");
-    let mut secrets = Profile::default();
-    secrets.set("802-1x", "password", "hunter2");
-    let secrets = answer(&wire::write_profile(&secrets).expect("it can be sent"));
-    live.answered(Question::Secrets(P1.to_owned(), "802-1x"), Ok(&secrets));
-    live.answered(Question::Secrets(P1.to_owned(), "macsec"), Err(gone()));
-    let profile = &image(&live).profiles[P1].profile;
-    assert_eq!(profile.text("802-1x", "password"), Some("hunter2"));
-    assert_eq!(profile.text("802-1x", "identity"), Some("me"));
+    live.answered(Question::Barrier(1, Doubts::Known), Ok(&answer(&true)));
+    live.answered(Question::Contents(P1.to_owned()), Ok(&with_secrets("me")));
+    for setting in ["802-1x", "macsec"] {
+        live.answered(Question::Secrets(P1.to_owned(), setting), Err(gone()));
+    }
+    live.answered(Question::Contents(P1.to_owned()), Err(gone()));
+    assert_eq!(live.take_passed(), [1]);
 }
