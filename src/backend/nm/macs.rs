@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::work::{Layer, Step, Work};
+use super::work::{Back, Layer, Step, Work};
 use crate::backend::kernel::KernelBackend;
 use crate::backend::kernel::op::Op;
 use crate::backend::{Failure, Progress};
@@ -42,13 +42,19 @@ pub(super) fn asked(work: &Work, image: &Image, is_there: impl Fn(&str) -> bool)
 
 fn written<'a>(work: &'a Work, uuid: &str) -> Option<&'a Profile> {
     let profiles = work.steps.iter().filter_map(|step| match step {
-        Step::Add { profile, .. } | Step::Update { profile, .. } => Some(profile),
+        Step::Add { profile, .. } | Step::Update { profile, .. } | Step::Back(Back::Put { profile, .. }) => {
+            Some(profile)
+        }
         _ => None,
     });
     profiles.rev().find(|profile| profile.uuid() == Some(uuid))
 }
 
+/// A bond gives its ports its own.
 fn mac(profile: &Profile) -> Option<Mac> {
+    if profile.text("connection", "slave-type") == Some("bond") {
+        return None;
+    }
     Mac::new(profile.get("802-3-ethernet", "cloned-mac-address").and_then(Value::as_bytes)?)
 }
 
@@ -94,18 +100,27 @@ mod tests {
 
     #[test]
     fn only_links_that_are_made_are_looked_at() {
-        let steps = |which: &Which, uuid: &str| {
-            let add = Step::Add { which: which.clone(), profile: profile(uuid, &[2, 0, 0, 0, 0, 1]) };
-            [add, Step::Activate { which: which.clone(), uuid: uuid.to_owned(), on_device: false }]
+        let steps = |which: &Which, profile: Profile| {
+            let uuid = profile.uuid().unwrap_or_default().to_owned();
+            let add = Step::Add { which: which.clone(), profile };
+            [add, Step::Activate { which: which.clone(), uuid, on_device: false }]
         };
-        let [new, old, again] = ["new0", "old0", "again0"].map(Which::kernel);
+        let [new, old, again, back, port] = ["new0", "old0", "again0", "back0", "port0"].map(Which::kernel);
+        let address = [2, 0, 0, 0, 0, 1];
         let mut work = Work::default();
-        work.steps.extend(steps(&new, "n"));
-        work.steps.extend(steps(&old, "o"));
+        work.steps.extend(steps(&new, profile("n", &address)));
+        work.steps.extend(steps(&old, profile("o", &address)));
         work.steps.push(Step::Deactivate { which: again.clone() });
-        work.steps.extend(steps(&again, "a"));
-        let links = asked(&work, &Image::default(), |name| name != "new0");
-        let mac: Mac = "02:00:00:00:00:01".parse().expect("an address");
-        assert_eq!(links, [("new0".to_owned(), mac), ("again0".to_owned(), mac)]);
+        work.steps.extend(steps(&again, profile("a", &address)));
+        let put =
+            Back::Put { which: back.clone(), profile: profile("b", &address), on_disk: true, blocks: true };
+        work.steps.push(Step::Back(put));
+        work.steps.push(Step::Activate { which: back, uuid: "b".to_owned(), on_device: false });
+        let mut of_bond = profile("p", &address);
+        of_bond.set("connection", "slave-type", "bond");
+        work.steps.extend(steps(&port, of_bond));
+        let links = asked(&work, &Image::default(), |name| ["old0", "again0"].contains(&name));
+        let mac = Mac::new(&address).expect("an address");
+        assert_eq!(links, ["new0", "again0", "back0"].map(|name| (name.to_owned(), mac)));
     }
 }
