@@ -461,7 +461,11 @@ fn back_call(back: &Back, image: &Image) -> Result<Call, Missing> {
             let (path, _) = image.stored(uuid).ok_or(Missing::Fine)?;
             Call::Delete { path: path.clone() }
         }
-        Back::Reapply { which, profile } => {
+        Back::Reapply { which, profile, whole: true } => {
+            let device = device(which).ok_or(NO_DEVICE)?;
+            Call::Reapply { device, profile: profile.clone(), version: 0, flags: 0 }
+        }
+        Back::Reapply { which, profile, whole: false } => {
             reapply(image, device(which).ok_or(NO_DEVICE)?, profile.clone(), 0)
         }
         Back::Managed { which, on } => {

@@ -237,26 +237,31 @@ impl NmBackend {
     }
 
     /// The way back from here. One look at the network serves the whole round. `reached`: what former
-    /// rounds have found to be reached.
+    /// rounds have found to be reached; `renewed`: what they have told to
+    /// set everything again: it may take a moment.
     async fn way_back(
         &self,
         snapshot: &Arc<Snapshot>,
         was: &Arc<Private>,
         reached: &BTreeSet<String>,
+        renewed: &BTreeSet<String>,
     ) -> Result<WayBack, Failure> {
-        let mut reach = reached.clone();
+        let (mut reach, renewed) = (reached.clone(), renewed.clone());
         let (snapshot, was) = (snapshot.clone(), was.clone());
         let mirror = self.kernel.mirror().clone();
         self.once_settled(move |now, image| {
             let touch = Touch::new(&snapshot.touched, &snapshot.state, &was, image, now);
-            let mut work = restore::way_back(&was, image, &touch, &snapshot.touched);
             let held = remainder::held(&was, image);
             let facts = Facts::of_links(&mirror.image());
             let back = snapshot.way_back(now);
+            let mut amiss = remainder::amiss(&back, now, &was);
+            amiss.retain(|name| !renewed.contains(name));
+            let mut work = restore::way_back(&was, image, &touch, &snapshot.touched, &amiss);
             work.database = database::way_back(&back, now);
             let back = remainder::goal(back, now, &was, &held);
             let goal = was.kernel.goal(back, &facts, now);
             let mut ops = kernel::lower(&plan::restore(&goal, now), now);
+            ops.retain(|op| !remainder::is_said_again(op, now, &held));
             reach.extend(touch.reach);
             ops.extend(was.kernel.differences(&facts, |link| reach.contains(link) && !held.contains(link)));
             Ok(WayBack { work, ops, reach })
@@ -271,7 +276,7 @@ impl NmBackend {
         progress: Progress<'_>,
     ) -> Result<(), Failure> {
         let mut done = Ok(());
-        let mut reached = BTreeSet::new();
+        let (mut reached, mut renewed) = (BTreeSet::new(), BTreeSet::new());
         for _ in 0..RESTORE_ROUNDS {
             self.comes().await?;
             // Without it, the way back of what it keeps is not known. Whether it has come is seen then.
@@ -279,7 +284,7 @@ impl NmBackend {
                 database::comes(&self.database, COMES_MAX).await;
             }
             self.settled_afresh().await?;
-            let way = self.way_back(snapshot, was, &reached).await?;
+            let way = self.way_back(snapshot, was, &reached, &renewed).await?;
             if done.is_ok() && way.is_there() {
                 return Ok(());
             }
@@ -289,8 +294,12 @@ impl NmBackend {
             done = executed.map_err(Stop::failure);
             // Whatever failed before. What NetworkManager does not hold, it may have
             // let go of just now.
-            let left =
-                if way.work.steps.is_empty() { way } else { self.way_back(snapshot, was, &reached).await? };
+            renewed.extend(way.work.renewed().map(|which| which.name.clone()));
+            let left = if way.work.steps.is_empty() {
+                way
+            } else {
+                self.way_back(snapshot, was, &reached, &renewed).await?
+            };
             done = done.and(self.kernel.run(&left.ops, progress).await);
             let todo = left.work.database.iter();
             done = done.and(database::carry_out(todo, &self.database, |bridge| self.owner(bridge)).await);

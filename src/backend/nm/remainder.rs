@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::snapshot::{Private, actives};
 use super::work::Layer;
+use crate::backend::kernel::op::Op;
 use crate::nm::image::Image;
 use crate::nm::{Profile, Setting, Value};
-use crate::plan::is_static;
-use crate::state::{Address, Interface, InterfaceType, Route, Routes, Shared, State};
+use crate::plan::{family, is_static};
+use crate::state::{Address, Interface, InterfaceType, Ip, Route, Routes, Shared, State};
 
 /// Links whose hardware address is neither that of a device nor that of another link.
 const DRAWS_ADDRESS: [InterfaceType; 7] = [
@@ -72,12 +73,11 @@ fn link(now: &Interface, then: &Interface, foreign: &Foreign<'_>) -> Interface {
     for (goal, then) in [(&mut goal.ipv4, &then.ipv4), (&mut goal.ipv6, &then.ipv6)] {
         let (Some(goal), Some(then)) = (goal.as_deref_mut(), then.as_deref()) else { continue };
         let Some(addresses) = goal.address.as_mut().filter(|_| then.is_enabled()) else { continue };
-        let same = |a: &Address, b: &Address| (a.ip, a.prefix_length) == (b.ip, b.prefix_length);
-        addresses.retain(|now| !is_static(now) || then.addresses().iter().any(|then| same(now, then)));
+        addresses.retain(|now| !is_static(now) || then.addresses().iter().any(|then| is_same(now, then)));
         let lost =
             then.addresses().iter().filter(|then| is_static(then) && foreign.has_address(&now.name, then));
         let lost: Vec<Address> =
-            lost.filter(|then| !addresses.iter().any(|now| same(now, then))).cloned().collect();
+            lost.filter(|then| !addresses.iter().any(|now| is_same(now, then))).cloned().collect();
         addresses.extend(lost);
     }
     goal
@@ -90,6 +90,44 @@ fn routes(back: &State, now: &State, held: &BTreeSet<String>, foreign: &Foreign<
     let back_routes =
         back_routes.filter(|route| !is_held(route) || is_there(now, route) || foreign.has_route(route));
     back_routes.cloned().collect()
+}
+
+/// Names of interfaces that lack addresses or routes of before which profiles have.
+pub(super) fn amiss(back: &State, now: &State, was: &Private) -> BTreeSet<String> {
+    let foreign = Foreign::of(was);
+    let lacks = |then: &&Interface| lacks_address(then, now.interface(&then.name), &foreign);
+    let interfaces = back.interfaces().iter().map(|one| -> &Interface { one });
+    let mut amiss: BTreeSet<String> = interfaces.filter(lacks).map(|one| one.name.clone()).collect();
+    if !back.shares_routes_with(now) {
+        let routes = back.config_routes().iter();
+        let routes = routes.filter(|route| !foreign.has_route(route) && !now.config_routes().contains(route));
+        amiss.extend(routes.filter_map(|route| route.next_hop_interface.clone()));
+    }
+    amiss
+}
+
+fn lacks_address(then: &Interface, now: Option<&Interface>, foreign: &Foreign<'_>) -> bool {
+    [false, true].into_iter().any(|v6| {
+        let present = family(now, v6).map(Ip::addresses).unwrap_or_default();
+        let then_ip = family(Some(then), v6).filter(|ip| ip.is_enabled());
+        let addresses = then_ip.map(Ip::addresses).unwrap_or_default().iter();
+        let mut own = addresses.filter(|one| is_static(one) && !foreign.has_address(&then.name, one));
+        own.any(|one| !present.iter().any(|other| is_same(one, other)))
+    })
+}
+
+/// Whether it sets an address that is there already, on what NetworkManager holds. The kernel backend does so where an
+/// address may have been lost with another one; NetworkManager's have flags of their own (`noprefixroute`), and if one
+/// is lost, it is amiss.
+pub(super) fn is_said_again(op: &Op, now: &State, held: &BTreeSet<String>) -> bool {
+    let Op::AddAddress { link, address, prefix, .. } = op else { return false };
+    let there = [false, true].into_iter().filter_map(|v6| family(now.interface(link), v6));
+    let is_it = |one: &Address| (one.ip, one.prefix_length) == (*address, *prefix);
+    held.contains(link) && there.flat_map(Ip::addresses).any(is_it)
+}
+
+fn is_same(a: &Address, b: &Address) -> bool {
+    (a.ip, a.prefix_length) == (b.ip, b.prefix_length)
 }
 
 /// Addresses and routes of before that no profile had: others have set them.

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::reapply::{Way, is_same, running, way};
+use super::settle::device;
 use super::snapshot::{ActiveWas, Private, actives};
 use super::touch::Touch;
 use super::work::{Await, Back, Layer, Step, Until, Which, Work};
@@ -15,9 +16,16 @@ use crate::nm::settings::drop_twins;
 use crate::nm::{Profile, is_secret};
 use crate::plan::Touched;
 
-/// The work that leads from `image` back to `was`, in what the transaction touches.
-pub(super) fn way_back(was: &Private, image: &Image, touch: &Touch<'_>, touched: &Touched) -> Work {
-    let mut way = Return { was, image, touch, work: Work::default(), now: actives(image) };
+/// The work that leads from `image` back to `was`, in what the transaction touches. `amiss`: interfaces that lack what
+/// NetworkManager should have set.
+pub(super) fn way_back(
+    was: &Private,
+    image: &Image,
+    touch: &Touch<'_>,
+    touched: &Touched,
+    amiss: &BTreeSet<String>,
+) -> Work {
+    let mut way = Return { was, image, touch, amiss, work: Work::default(), now: actives(image) };
     let returning = way.returning();
     way.profiles(&returning, true);
     let removed = way.remove_new(&returning);
@@ -41,6 +49,7 @@ struct Return<'a> {
     was: &'a Private,
     image: &'a Image,
     touch: &'a Touch<'a>,
+    amiss: &'a BTreeSet<String>,
     work: Work,
     now: Vec<ActiveWas>,
 }
@@ -57,6 +66,9 @@ enum How {
     Activate,
     /// It is, but runs with something else.
     Reapply,
+    /// It is, and says that it runs with the same, which is not there: it was killed before it had done what it was
+    /// asked, and took for done what it found stored; or somebody else has removed it.
+    Renew,
     /// The same, and its link has to be made anew.
     Anew,
 }
@@ -86,6 +98,7 @@ impl<'a> Return<'a> {
                 // What is not seen to be applied is as stored.
                 let stored = self.image.stored(&was.uuid).map_or(profile, |(_, stored)| &stored.profile);
                 match way(&running(now, stored), &running(then, profile), &self.image.version) {
+                    Way::Nothing if self.is_amiss(&was.which) => returning(How::Renew),
                     Way::Nothing => None,
                     Way::Reapply => returning(How::Reapply),
                     Way::Activate => returning(How::Activate),
@@ -99,6 +112,13 @@ impl<'a> Return<'a> {
                 if same { None } else { returning(How::Activate) }
             }
         }
+    }
+
+    /// Whether something is missing that NetworkManager is not about to set.
+    fn is_amiss(&self, which: &Which) -> bool {
+        which.layer == Layer::Kernel
+            && self.amiss.contains(&which.name)
+            && which.device(self.image).is_some_and(|(_, device)| device.state == device::ACTIVATED)
     }
 
     /// Whether it needs hardware that is gone: itself, or what it rests on. Whoever looks afterwards tells.
@@ -203,9 +223,9 @@ impl<'a> Return<'a> {
             let ready = Until::Ready { uuid: uuid.clone(), ipv4: false, ipv6: false };
             self.work.awaits.push(Await { which: which.clone(), until: ready });
             match (how, &active.applied) {
-                (How::Reapply, Some(applied)) => {
-                    let profile = with_secrets(applied, &was.profile);
-                    self.work.steps.push(Step::Back(Back::Reapply { which, profile }));
+                (How::Reapply | How::Renew, Some(applied)) => {
+                    let (profile, whole) = (with_secrets(applied, &was.profile), *how == How::Renew);
+                    self.work.steps.push(Step::Back(Back::Reapply { which, profile, whole }));
                     continue;
                 }
                 (How::Anew, _) => self.work.steps.push(Step::Deactivate { which: which.clone() }),
@@ -280,9 +300,9 @@ mod tests {
     use crate::plan::{Capabilities, Options, plan};
     use crate::state::{Document, State};
 
-    /// A network of NetworkManager's that can be built and changed.
+    /// A network of NetworkManager's that can be built and changed, and what of it is amiss.
     #[derive(Clone, Default)]
-    struct Net(Image);
+    struct Net(Image, BTreeSet<String>);
 
     const ETHERNET: (&str, u32) = ("802-3-ethernet", 1);
     const VLAN: (&str, u32) = ("vlan", 11);
@@ -402,7 +422,7 @@ mod tests {
         let json = was.to_json();
         let was = Private::from_json(&json).expect("it is read back");
         let touch = Touch::new(touched, before, &was, &now.0, before);
-        let work = way_back(&was, &now.0, &touch, touched);
+        let work = way_back(&was, &now.0, &touch, touched, &now.1);
         let steps = work.steps.iter().map(ToString::to_string);
         steps.chain(work.awaits.iter().map(|wait| format!("... {wait}"))).collect()
     }
@@ -477,6 +497,21 @@ interfaces:
         now.down("v1");
         let touched = touched(DOCUMENT, &before);
         assert_eq!(back(&was, &now, &before, &touched), ["activate v1", "... v1 is ready"]);
+    }
+
+    #[test]
+    fn what_runs_with_the_same_and_lacks_it_is_told_so_once_it_is_active() {
+        let (was, before) = (network(), state(BEFORE));
+        let mut now = was.clone();
+        now.1 = ["eth1".to_owned(), "eth2".to_owned()].into();
+        let touched = touched(DOCUMENT, &before);
+        assert_eq!(back(&was, &now, &before, &touched), Vec::<String>::new(), "it may be about to set it");
+        let eth1 = now.0.devices.get_mut("/devices/eth1").expect("a device");
+        Arc::make_mut(eth1).state = device::ACTIVATED;
+        assert_eq!(
+            back(&was, &now, &before, &touched),
+            ["apply again what eth1 ran with", "... eth1 is ready"]
+        );
     }
 
     #[test]

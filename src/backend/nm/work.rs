@@ -32,6 +32,16 @@ pub(super) struct Work {
     pub database: Vec<Database>,
 }
 
+impl Work {
+    /// What is told to set everything again.
+    pub(super) fn renewed(&self) -> impl Iterator<Item = &Which> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Back(Back::Reapply { which, whole: true, .. }) => Some(which),
+            _ => None,
+        })
+    }
+}
+
 /// One request to NetworkManager. Safe to repeat: what is gone already is success where something
 /// shall go.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,8 +81,9 @@ pub(super) enum Back {
     Put { which: Which, profile: Profile, on_disk: bool, blocks: bool },
     /// `Delete`, also of its file: it was not there.
     Remove { which: Which, uuid: String },
-    /// `Device.Reapply` of what was applied, which may differ from what is stored.
-    Reapply { which: Which, profile: Profile },
+    /// `Device.Reapply` of what was applied, which may differ from what is stored. `whole`: also what it believes to
+    /// be there or gone by somebody's will is set again, and what others have set goes.
+    Reapply { which: Which, profile: Profile, whole: bool },
     /// Whether NetworkManager manages the device.
     Managed { which: Which, on: bool },
     /// Whether the device may connect by itself.
