@@ -114,7 +114,7 @@ impl Attempt {
                 }
                 Err(fault) => said = Some(fault),
             }
-            changed(&mut revision, end.min(Instant::now() + pause)).await;
+            changed(&mut revision, end.min(Instant::now() + pause), Duration::ZERO).await;
             pause = PAUSE_MAX.min(pause * 2);
         }
     }

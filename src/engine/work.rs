@@ -156,7 +156,8 @@ impl Worker {
         let mut revision = self.backend.revision();
         loop {
             revision.borrow_and_update();
-            let elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let begun = Instant::now();
+            let elapsed_ms = u64::try_from((begun - start).as_millis()).unwrap_or(u64::MAX);
             let (backend, plan) = (self.backend.clone(), plan.clone());
             let look = offload(self.threads, move || {
                 let state = backend.observe().map_err(problem)?.state;
@@ -175,7 +176,8 @@ impl Worker {
                 Look::Good(warnings) => return Ok(warnings),
                 Look::Bad(problems) => return Err(problems),
                 Look::Early { until_ms } => {
-                    changed(&mut revision, start + Duration::from_millis(until_ms)).await;
+                    let until = start + Duration::from_millis(until_ms);
+                    changed(&mut revision, until, begun.elapsed()).await;
                 }
             }
         }
@@ -195,6 +197,7 @@ impl Worker {
         let mut revision = self.backend.revision();
         loop {
             revision.borrow_and_update();
+            let begun = Instant::now();
             let (backend, snapshot) = (self.backend.clone(), snapshot.clone());
             let items = offload(self.threads, move || {
                 let after = backend.observe().map_err(problem)?.state;
@@ -205,7 +208,7 @@ impl Worker {
             if items.is_empty() || Instant::now() >= end {
                 return Ok(Restored { items });
             }
-            changed(&mut revision, end).await;
+            changed(&mut revision, end, begun.elapsed()).await;
         }
     }
 
@@ -263,10 +266,11 @@ pub(super) fn told(plan: &Plan, current: &State, options: &plan::Options) -> Tol
     Told { diff, client_path }
 }
 
-/// Waits for a change of the network, at the latest until then.
-pub(super) async fn changed(revision: &mut watch::Receiver<u64>, until: Instant) {
+/// Waits for a change of the network, at the latest until then. `looked`: how long the last look took; those who
+/// change the network need the processor, too.
+pub(super) async fn changed(revision: &mut watch::Receiver<u64>, until: Instant, looked: Duration) {
     match timeout_at(until, revision.changed()).await {
-        Ok(Ok(())) => sleep(LOOK_GAP).await,
+        Ok(Ok(())) => sleep(LOOK_GAP.max(looked)).await,
         // A backend that reports no changes any more is looked at again at the end.
         Ok(Err(_)) => tokio::time::sleep_until(until).await,
         Err(_) => {}

@@ -18,7 +18,7 @@ use super::work::{Await, Back, Step, Which, Work};
 use crate::backend::kernel::KernelBackend;
 use crate::backend::{self, Failure, Progress};
 use crate::nm::image::{Device, Image, ObjectPath};
-use crate::nm::{Answer, Call, Client, Error, Profile, Setting, Value};
+use crate::nm::{Answer, Call, Client, Error, Persist, Profile, Setting, Value};
 use crate::state::ErrorKind;
 
 /// How long a request is repeated that is refused because of something that has yet to come.
@@ -406,6 +406,10 @@ fn calls(
             let profile = Profile::default();
             let hide = Call::Update { path: path.clone(), profile, flags, version_id: None };
             vec![hide, Call::Delete { path }]
+        }
+        Step::Make { profile, .. } => {
+            let (profile, persist) = (profile.clone(), Persist::Memory);
+            vec![Call::AddAndActivate { profile, device: None, persist }]
         }
         Step::Activate { which, uuid, on_device } => {
             let path = profile(uuid).ok_or(NO_PROFILE)?;

@@ -29,6 +29,9 @@ pub(super) fn asked(work: &Work, image: &Image, is_there: impl Fn(&str) -> bool)
             Step::Deactivate { which } | Step::DeleteDevice { which } => {
                 goes.insert(&which.name);
             }
+            Step::Make { which, profile } => {
+                asked.extend(mac(profile).map(|mac| (which.name.clone(), mac)));
+            }
             Step::Activate { which, uuid, .. } if which.layer == Layer::Kernel => {
                 let is_made = !is_there(&which.name) || goes.contains(which.name.as_str());
                 let mac = written(work, uuid).or_else(|| Some(&image.stored(uuid)?.1.profile)).and_then(mac);

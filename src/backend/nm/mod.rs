@@ -184,6 +184,14 @@ impl NmBackend {
         compute: impl FnOnce(&State, &Image) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         self.settled().await?;
+        self.from_images(compute).await
+    }
+
+    /// Computes something from the network as it was last seen.
+    async fn from_images<T: Send + 'static>(
+        &self,
+        compute: impl FnOnce(&State, &Image) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
         let client = self.client.clone();
         self.observer.compute(move |seen| compute(&seen.state, &*client.image().ok_or_else(absent)?)).await
     }
@@ -409,7 +417,9 @@ impl Backend for NmBackend {
             // What was committed formerly is on disk.
             let Some(snapshot) = snapshot else { return Ok(()) };
             let was = Private::from_json(&snapshot.private)?;
-            let keep = self.once_settled(move |now, image| {
+            // What is stored counts here, not what devices run with.
+            self.seen().await?;
+            let keep = self.from_images(move |now, image| {
                 let touch = Touch::new(&snapshot.touched, &snapshot.state, &was, image, now);
                 Ok(commit::keep(&was, image, &touch))
             });

@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LONG_PATIENCE: Duration = Duration::from_secs(90);
 /// Signals that come closer together are looked at once.
 const LOOK_GAP: Duration = Duration::from_millis(4);
+/// Time between two looks, as a multiple of what the last one took: of hundreds of interfaces it takes a while, and
+/// NetworkManager needs the processor, too.
+const REST_FACTOR: u32 = 4;
 
 /// NMDeviceState
 pub(super) mod device {
@@ -338,6 +341,7 @@ pub(super) async fn settle(
             waiting.iter_mut().for_each(|one| one.until = time + one.patience);
         }
         let Some(until) = waiting.iter().map(|one| one.until).min() else { return Ok(()) };
+        let rest = LOOK_GAP.max(time.elapsed() * REST_FACTOR);
         let event = async {
             tokio::select! {
                 changed = told.changed() => Ok(changed.is_ok()),
@@ -346,7 +350,7 @@ pub(super) async fn settle(
             }
         };
         match timeout_at(until, event).await {
-            Ok(Ok(true)) => sleep(LOOK_GAP).await,
+            Ok(Ok(true)) => sleep(rest).await,
             Ok(Ok(false)) => return Err(Unsettled::absent()),
             Ok(Err(link)) => {
                 let is_refused = |one: &&Waiting<'_>| one.has_supplicant && one.what.which.name == link;

@@ -52,6 +52,9 @@ pub(super) enum Step {
     Update { which: Which, profile: Profile, version_id: Option<u64> },
     /// `Update2` without contents that leaves the file on disk for a rollback (0x24), and then `Delete`.
     Delete { which: Which, uuid: String, id: String },
+    /// `AddAndActivateConnection2` in memory, of a link that is made for it: one request, and less work for
+    /// NetworkManager than the two. One that is refused leaves no profile behind.
+    Make { which: Which, profile: Profile },
     /// `ActivateConnection`, on the device of that name if `on_device`, else wherever the profile fits.
     Activate { which: Which, uuid: String, on_device: bool },
     /// `Device.Reapply` of the stored profile, refused if what is applied is not of that version.
@@ -227,6 +230,7 @@ impl Step {
             Self::Add { which, .. }
             | Self::Update { which, .. }
             | Self::Delete { which, .. }
+            | Self::Make { which, .. }
             | Self::Activate { which, .. }
             | Self::Reapply { which, .. }
             | Self::Deactivate { which }
@@ -306,6 +310,7 @@ impl fmt::Display for Step {
             Self::Update { which, .. } => write!(f, "change the profile of {which}"),
             Self::Delete { which, id, .. } if *id == which.name => write!(f, "delete the profile of {which}"),
             Self::Delete { which, id, .. } => write!(f, "delete the profile `{id}` of {which}"),
+            Self::Make { which, .. } => write!(f, "add a profile of {which} and activate it"),
             Self::Activate { which, .. } => write!(f, "activate {which}"),
             Self::Reapply { which, .. } => write!(f, "reapply the profile of {which}"),
             Self::Deactivate { which } => write!(f, "deactivate {which}"),

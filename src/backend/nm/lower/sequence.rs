@@ -1,6 +1,7 @@
 //! The steps in their order.
 //!
-//! 1. All profiles are stored, parents and controllers first. Nothing happens by that.
+//! 1. All profiles are stored, parents and controllers first. Nothing happens by that. That of a new link which
+//!    nothing else is about is stored as it is activated.
 //! 2. What has to end before it starts again ends, what stands upon others first.
 //! 3. What goes goes: its profiles, then its device.
 //! 4. What comes up comes up, parents and controllers first; of a new pair of veths one end makes
@@ -17,7 +18,7 @@ use crate::backend::kernel::op::Op;
 use crate::backend::nm::choose::Candidate;
 use crate::backend::nm::reapply::Way;
 use crate::backend::nm::work::{Await, Layer, Step, Until, Which, Work};
-use crate::plan::{Change, is_removable};
+use crate::plan::{Change, base, is_removable, ports};
 use crate::state::{Interface, InterfaceType};
 
 /// NMDeviceState
@@ -27,7 +28,9 @@ pub(super) fn sequence(lowering: &Lowering<'_>, decided: &BTreeMap<Which, Decisi
     let mut work = Work::default();
     let mut decisions: Vec<&Decision<'_>> = decided.values().collect();
     decisions.sort_by_key(|decision| (decision.depth, decision.which.layer, &decision.which));
-    work.steps.extend(decisions.iter().filter_map(|decision| decision.write.clone()));
+    let alone = alone(lowering, decided);
+    let ahead = decisions.iter().filter(|decision| !alone.contains(&decision.which));
+    work.steps.extend(ahead.filter_map(|decision| decision.write.clone()));
     for decision in decisions.iter().rev().filter(|decision| decision.goal == Goal::Up(Way::Restart)) {
         work.steps.push(Step::Deactivate { which: decision.which.clone() });
     }
@@ -39,7 +42,7 @@ pub(super) fn sequence(lowering: &Lowering<'_>, decided: &BTreeMap<Which, Decisi
             work.steps.push(Step::DeleteDevice { which: decision.which.clone() });
         }
     }
-    activate(lowering, &decisions, &mut work);
+    activate(lowering, &decisions, &alone, &mut work);
     for decision in &decisions {
         let late = decision.others.iter().filter(|(_, early)| !*early);
         work.steps.extend(late.map(|(candidate, _)| delete(&decision.which, candidate)));
@@ -79,7 +82,34 @@ fn delete(which: &Which, candidate: &Candidate<'_>) -> Step {
     Step::Delete { which: which.clone(), uuid: candidate.uuid().to_owned(), id }
 }
 
-fn activate(lowering: &Lowering<'_>, decisions: &[&Decision<'_>], work: &mut Work) {
+/// New links that stand upon nothing, and nothing upon them: their profile is stored and activated by one
+/// request. Where others refer to it, it has to be there before theirs.
+fn alone<'d>(lowering: &Lowering<'_>, decided: &'d BTreeMap<Which, Decision<'_>>) -> BTreeSet<&'d Which> {
+    // 1.42 knows of no device for a link that is still to be made.
+    if !lowering.image.version.at_least(1, 52) {
+        return BTreeSet::new();
+    }
+    let below = lowering.all_then().flat_map(|then| base(then).into_iter().chain(then.controller.as_deref()));
+    let below: BTreeSet<&str> = below.collect();
+    let is_alone = |(which, decision): &(&'d Which, &Decision<'_>)| {
+        let is_new = matches!(decision.write, Some(Step::Add { .. }))
+            && decision.goal == Goal::Up(Way::Activate)
+            && decision.others.is_empty()
+            && lowering.device(which).is_none()
+            && !lowering.now.contains_key(*which);
+        let then = lowering.targets.get(*which).and_then(|target| target.then);
+        let is_alone = then.is_some_and(|then| {
+            use InterfaceType::{Bond, Dummy, LinuxBridge};
+            matches!(then.kind(), Bond | Dummy | LinuxBridge)
+                && ports(then).is_none_or(|ports| ports.is_empty())
+                && then.controller.as_deref().is_none_or(str::is_empty)
+        });
+        is_new && is_alone && !below.contains(which.name.as_str())
+    };
+    decided.iter().filter(is_alone).map(|(which, _)| which).collect()
+}
+
+fn activate(lowering: &Lowering<'_>, decisions: &[&Decision<'_>], alone: &BTreeSet<&Which>, work: &mut Work) {
     // The ends that come with the other one.
     let mut made: BTreeSet<&str> = BTreeSet::new();
     for decision in decisions {
@@ -103,7 +133,12 @@ fn activate(lowering: &Lowering<'_>, decisions: &[&Decision<'_>], work: &mut Wor
                 }
                 made.extend(decision.peer.as_deref());
                 let on_device = decision.on_device;
-                work.steps.push(Step::Activate { which: which.clone(), uuid: uuid.clone(), on_device });
+                work.steps.push(match &decision.write {
+                    Some(Step::Add { which, profile }) if alone.contains(which) => {
+                        Step::Make { which: which.clone(), profile: profile.clone() }
+                    }
+                    _ => Step::Activate { which: which.clone(), uuid: uuid.clone(), on_device },
+                });
                 if matches!(decision.goal, Goal::Up(_)) {
                     work.awaits.push(Await { which: which.clone(), until: decision.ready.clone() });
                 }

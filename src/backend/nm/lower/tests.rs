@@ -175,9 +175,9 @@ impl Host {
     fn written(&self, wanted: &str, name: &str) -> Profile {
         let steps = self.work(wanted).steps;
         let found = steps.into_iter().find_map(|step| match step {
-            Step::Add { which, profile } | Step::Update { which, profile, .. } => {
-                (which == Which::kernel(name)).then_some(profile)
-            }
+            Step::Add { which, profile }
+            | Step::Make { which, profile }
+            | Step::Update { which, profile, .. } => (which == Which::kernel(name)).then_some(profile),
             _ => None,
         });
         found.expect("a profile is written")
