@@ -91,7 +91,7 @@ dns-resolver:
     batch(f"link delete eth{i}" for i in (0, 1))
 
 
-def managed_many(settle, way, counts=(50, 100, 200, 500)):
+def managed_many(settle, way, counts=(125, 250, 500)):
     """500 interfaces in one document, and fewer, so that growth is seen."""
     for count in counts:
         there, gone = write("there.yml", bridges("up", count)), write("gone.yml", bridges("absent", count))
