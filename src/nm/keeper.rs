@@ -378,13 +378,15 @@ impl Kept {
     /// Changes the image, shows it, and asks what is to be asked because of that.
     fn change_with(&mut self, change: impl FnOnce(&mut Self)) {
         let shared = Arc::clone(&self.shared);
-        {
+        let has_doubts = {
             let mut shown = shared.lock_image();
             if self.live.is_ready() {
                 self.live.image = shown.take();
             }
             change(self);
             let changed = self.live.take_changed();
+            // What is in doubt is judged by the image, which is given away below.
+            let has_doubts = self.live.has_doubts();
             let revision = *shared.revision.borrow() + u64::from(changed);
             if let Some(image) = self.live.image.as_mut().filter(|_| changed) {
                 Arc::make_mut(image).revision = revision;
@@ -394,7 +396,8 @@ impl Kept {
             if changed {
                 shared.revision.send_replace(revision);
             }
-        }
+            has_doubts
+        };
         self.ask_questions();
         for number in self.live.take_passed() {
             for done in self.barriers.remove(&number).into_iter().flatten() {
@@ -402,13 +405,13 @@ impl Kept {
                 let _ = done.send(Ok(()));
             }
         }
-        self.put_off();
+        self.put_off(has_doubts);
         self.unpark();
     }
 
     /// NetworkManager has just said something.
-    fn put_off(&mut self) {
-        if self.live.has_doubts() {
+    fn put_off(&mut self, has_doubts: bool) {
+        if has_doubts {
             let now = Instant::now();
             let since = *self.doubted.get_or_insert(now);
             self.settle_at = Some((now + QUIET).min(since + QUIET_MAX));
@@ -501,6 +504,8 @@ fn refusal(message: &Message) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     fn kept() -> Kept {
@@ -525,6 +530,32 @@ mod tests {
             assert_eq!(kept.live.owner(), owner, "said by {sender}");
         }
         assert_eq!(*kept.shared.losses.borrow(), 1);
+    }
+
+    /// It may be on its way for hours, without a lease.
+    #[test]
+    fn a_device_on_its_way_is_not_asked_about_until_it_has_arrived() {
+        const PATH: &str = "/org/freedesktop/NetworkManager/Devices/1";
+        type Properties<'a> = HashMap<&'a str, zbus::Variant<'a>>;
+        type Objects<'a> = HashMap<zbus::ObjectPath<'a>, HashMap<&'a str, Properties<'a>>>;
+        let mut kept = kept();
+        let path = |path| zbus::ObjectPath::try_from(path).expect("a path");
+        let active = path("/org/freedesktop/NetworkManager/ActiveConnection/1");
+        let (serial, _) = kept.asked.iter().next().expect("the objects were asked for");
+        let call = Message::method_call("/", "M").serial(*serial).build(&()).expect("a message");
+        let none = Message::method_return(&call.header()).sender(":1.5").build(&Objects::new());
+        let device: Properties<'_> =
+            HashMap::from([("State", 70u32.into()), ("ActiveConnection", active.into())]);
+        let added = (path(PATH), HashMap::from([(DEVICE, device)]));
+        let added = Message::signal(ROOT, OBJECTS, "InterfacesAdded").sender(":1.5").build(&added);
+        let arrived =
+            Message::signal(PATH, DEVICE, "StateChanged").sender(":1.5").build(&(100u32, 70u32, 0u32));
+        for (message, is_asked) in [(none, false), (added, false), (arrived, true)] {
+            kept.change_with(|kept| {
+                kept.take(message.expect("a message"), &mut Vec::new()).expect("it is followed");
+            });
+            assert_eq!(kept.settle_at.is_some(), is_asked);
+        }
     }
 
     #[test]
