@@ -86,6 +86,7 @@ pub(super) async fn execute(
         progress: Counter { progress, n: 0, of: u32::try_from(of).unwrap_or(u32::MAX) },
         pending: FuturesUnordered::new(),
         added: BTreeMap::new(),
+        held_back: held_back(&work.steps),
         changing: BTreeSet::new(),
         again: Vec::new(),
         manner,
@@ -94,6 +95,7 @@ pub(super) async fn execute(
     run.send_all().await?;
     sync(client).await?;
     run.settle(&work.awaits).await?;
+    run.let_go().await?;
     let checked = check_global_dns(&work.steps, client);
     run.proceed(checked)?;
     let settled = macs::settle(&macs, kernel, progress).await;
@@ -160,6 +162,8 @@ struct Run<'a> {
     pending: FuturesUnordered<Pending>,
     /// Profiles that were added, by UUID; None: there is no answer yet.
     added: BTreeMap<&'a str, Option<ObjectPath>>,
+    /// Profiles that are stored otherwise until all is up, by UUID.
+    held_back: BTreeSet<&'a str>,
     /// Steps that change profiles and are not confirmed yet. NetworkManager copies what an activation runs
     /// with when the request arrives, but changes a profile only after it has authorised that: an activation
     /// right behind a change would run with what was stored before.
@@ -313,10 +317,11 @@ impl<'a> Run<'a> {
                 return Ok(());
             }
         };
+        let calls = calls.into_iter().map(|call| self.hold_back(call));
         // Its paths mean other objects to another process.
         let client = self.client.of(&image);
         let last = calls.len().saturating_sub(1);
-        for (number, call) in calls.into_iter().enumerate() {
+        for (number, call) in calls.enumerate() {
             let part = if number == last { sent.part } else { Part::First };
             let sent = Sent { part, ..sent.clone() };
             let answer = client.start(call);
@@ -359,12 +364,72 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// What is held back brings no ports along.
+    fn hold_back(&self, mut call: Call) -> Call {
+        if let Call::AddConnection { profile, .. } | Call::Update { profile, .. } = &mut call
+            && profile.uuid().is_some_and(|uuid| self.held_back.contains(uuid))
+        {
+            profile.set("connection", AUTOCONNECT_PORTS, 0_i32);
+        }
+        call
+    }
+
+    /// Stores what was held back as it shall be: from now on NetworkManager activates the ports.
+    async fn let_go(&mut self) -> Result<(), Stop> {
+        let image = self.image()?;
+        let client = self.client.of(&image);
+        let steps = self.steps;
+        for step in steps {
+            let (profile, on_disk) = match step {
+                Step::Add { profile, .. } | Step::Update { profile, .. } => (profile, false),
+                Step::Back(Back::Put { profile, on_disk, .. }) => (profile, *on_disk),
+                _ => continue,
+            };
+            let is_held = |uuid: &&str| self.held_back.contains(uuid);
+            let Some((path, _)) = profile.uuid().filter(is_held).and_then(|uuid| image.stored(uuid)) else {
+                continue;
+            };
+            let flags = if on_disk { flags::TO_DISK } else { flags::IN_MEMORY };
+            let (path, profile) = (path.clone(), profile.clone());
+            let stored = client.start(Call::Update { path, profile, flags, version_id: None }).await;
+            let stored = stored.map(drop).map_err(|error| Stop::Failed(refusal(step, &error, None)));
+            self.proceed(stored)?;
+        }
+        if self.held_back.is_empty() { Ok(()) } else { Ok(sync(self.client).await?) }
+    }
+
     fn done(&mut self, sent: &Sent) {
         if sent.part != Part::First {
             self.changing.remove(&sent.step);
             self.progress.tell_step(&self.steps[sent.step]);
         }
     }
+}
+
+/// Whether NetworkManager activates the ports of a controller together with it.
+const AUTOCONNECT_PORTS: &str = "autoconnect-slaves";
+
+/// Bridges and ports of Open vSwitch that are written and activated. NetworkManager would activate what belongs
+/// to them as well, some milliseconds before it gets to our own activation: that would end its own, with the link
+/// that has only begun to come.
+fn held_back(steps: &[Step]) -> BTreeSet<&str> {
+    let activated = steps.iter().filter_map(|step| match step {
+        Step::Activate { uuid, .. } => Some(uuid.as_str()),
+        _ => None,
+    });
+    let activated: BTreeSet<&str> = activated.collect();
+    let brings_ports = |profile: &&Profile| {
+        matches!(profile.kind(), Some("ovs-bridge" | "ovs-port"))
+            && profile.get("connection", AUTOCONNECT_PORTS).and_then(Value::as_number) == Some(1)
+    };
+    let written = steps.iter().filter_map(|step| match step {
+        Step::Add { profile, .. } | Step::Update { profile, .. } | Step::Back(Back::Put { profile, .. }) => {
+            Some(profile)
+        }
+        _ => None,
+    });
+    let uuids = written.filter(brings_ports).filter_map(Profile::uuid);
+    uuids.filter(|uuid| activated.contains(uuid)).collect()
 }
 
 /// What a step needs is not there.
@@ -658,6 +723,38 @@ mod tests {
         assert_eq!(meaning(&hostname, Part::Whole, &late, None, true), Meaning::Failed, "once");
         let refused = error("Device.NotActive", "");
         assert_eq!(meaning(&reapply, Part::Activation, &refused, None, false), Meaning::Failed, "once");
+    }
+
+    #[test]
+    fn what_belongs_to_a_bridge_of_open_vswitch_is_activated_once() {
+        let profile = |uuid: &str, kind: &str, brings: Option<i32>| {
+            let mut profile = Profile::default();
+            profile.set("connection", "uuid", uuid);
+            profile.set("connection", "type", kind);
+            if let Some(brings) = brings {
+                profile.set("connection", AUTOCONNECT_PORTS, brings);
+            }
+            profile
+        };
+        let add = |profile| Step::Add { which: which(), profile };
+        let put = |profile| Step::Back(Back::Put { which: which(), profile, on_disk: true, blocks: true });
+        let activate = |uuid: &str| Step::Activate { which: which(), uuid: uuid.into(), on_device: false };
+        let steps = [
+            add(profile("bridge", "ovs-bridge", Some(1))),
+            put(profile("port", "ovs-port", Some(1))),
+            add(profile("idle", "ovs-port", Some(1))),
+            add(profile("never", "ovs-port", Some(0))),
+            add(profile("said", "ovs-port", None)),
+            add(profile("inner", "ovs-interface", None)),
+            add(profile("bond", "bond", Some(1))),
+            activate("bridge"),
+            activate("port"),
+            activate("never"),
+            activate("said"),
+            activate("inner"),
+            activate("bond"),
+        ];
+        assert_eq!(held_back(&steps), BTreeSet::from(["bridge", "port"]));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tracing::debug;
 use super::reasons;
 use super::work::{Await, Layer, Until, Which};
 use crate::backend::Failure;
-use crate::kernel::mirror::Mirror;
+use crate::kernel::mirror::{Link, Mirror};
 use crate::nm::image::{Active, Device, Image, ObjectPath};
 use crate::nm::{Client, Profile, Refusals};
 use crate::state::ErrorKind;
@@ -106,6 +106,8 @@ struct Glimpse {
     device: Option<DeviceGlimpse>,
     active: Option<ActiveGlimpse>,
     is_in_kernel: bool,
+    /// Open vSwitch has yet to make its link, or NetworkManager to set it up.
+    lacks_link: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +136,7 @@ struct ActiveGlimpse {
 }
 
 impl Glimpse {
-    fn of(what: &Await, index: &Index<'_>, is_in_kernel: bool) -> Self {
+    fn of(what: &Await, index: &Index<'_>, link: Option<&Link>, is_internal: bool) -> Self {
         let device = index.device(&what.which).map(|(_, device)| DeviceGlimpse {
             state: device.state,
             reason: device.reason,
@@ -152,7 +154,8 @@ impl Glimpse {
             reason: active.reason,
             device_reason: active.device_reason,
         });
-        Self { device, active, is_in_kernel }
+        let lacks_link = is_internal && !link.is_some_and(Link::is_up);
+        Self { device, active, is_in_kernel: link.is_some(), lacks_link }
     }
 }
 
@@ -171,6 +174,7 @@ struct Waiting<'a> {
     patience: Duration,
     /// Somebody has to let it in.
     has_supplicant: bool,
+    is_internal: bool,
     last: Glimpse,
     /// The newest activation that was seen at work.
     worked: Option<ActiveGlimpse>,
@@ -216,12 +220,12 @@ fn judge(until: &Until, layer: Layer, now: &Glimpse, worked: Option<&ActiveGlimp
         Until::Gone => done(!now.is_in_kernel && now.device.as_ref().is_none_or(|device| !device.real)),
         Until::Ready { ipv4, ipv6, .. } => match &now.active {
             Some(active) if active.state < active::DEACTIVATING => {
-                if active.state == active::ACTIVATED {
+                if active.state == active::ACTIVATED && !now.lacks_link {
                     return Verdict::Done;
                 }
                 let has = |demanded: bool, flag: u32| !demanded || active.flags & flag != 0;
                 let has_ip = has(*ipv4, active::IP4_READY) && has(*ipv6, active::IP6_READY);
-                done(has_ip && is_link_ready(active, now.device.as_ref(), layer))
+                done(has_ip && !now.lacks_link && is_link_ready(active, now.device.as_ref(), layer))
             }
             // A newer one may take its place: NetworkManager itself activates the ports of a controller, and what
             // waits for its device is not always among the active connections.
@@ -253,6 +257,12 @@ fn why(device: Option<&DeviceGlimpse>, active: Option<&ActiveGlimpse>) -> String
 
 fn has_supplicant(profile: Option<&Profile>) -> bool {
     profile.is_some_and(|profile| profile.has("802-1x") || profile.has("macsec"))
+}
+
+/// Whether Open vSwitch makes its link. NetworkManager says that it configures IP there before the link has come.
+fn is_internal(profile: &Profile) -> bool {
+    let is_internal = matches!(profile.text("ovs-interface", "type"), None | Some("" | "internal"));
+    profile.kind() == Some("ovs-interface") && is_internal
 }
 
 /// How long a profile may take without any progress.
@@ -307,24 +317,26 @@ pub(super) async fn settle(
                 };
                 let profile = profile.and_then(|path| image.profiles.get(path)).map(|stored| &stored.profile);
                 let has_supplicant = has_supplicant(profile);
+                let is_internal = profile.is_some_and(is_internal);
                 let patience = patience(what, has_supplicant);
                 let until = time + patience;
-                Waiting { what, patience, has_supplicant, last: Glimpse::default(), worked: None, until }
+                let last = Glimpse::default();
+                Waiting { what, patience, has_supplicant, is_internal, last, worked: None, until }
             }));
         }
         if refusals.is_none() && waiting.iter().any(|one| one.has_supplicant) {
             refusals = Some(Refused::listen(client).await);
         }
         let kernel = mirror.image();
-        let links: std::collections::BTreeSet<&str> = kernel.links.values().map(|link| &*link.name).collect();
+        let links: BTreeMap<&str, &Link> = kernel.links.values().map(|link| (&*link.name, &**link)).collect();
         let mut left = Vec::with_capacity(waiting.len());
         let mut has_moved = false;
         for mut one in waiting {
             let which = &one.what.which;
-            let is_in_kernel = which.layer == Layer::Kernel && links.contains(which.name.as_str());
+            let link = links.get(which.name.as_str()).filter(|_| which.layer == Layer::Kernel).copied();
             let ended = one.worked.as_ref().and_then(|worked| image.ended(&worked.path));
             let ended = ended.map(|active| active.device_reason);
-            let glimpse = Glimpse::of(one.what, &index, is_in_kernel);
+            let glimpse = Glimpse::of(one.what, &index, link, one.is_internal);
             has_moved |= glimpse != one.last;
             match one.look(glimpse, ended, time) {
                 Verdict::Done => tell(one.what),
@@ -435,7 +447,7 @@ mod tests {
         device: Option<DeviceGlimpse>,
         active: Option<ActiveGlimpse>,
     ) -> Verdict {
-        judge(until, layer, &Glimpse { device, active, is_in_kernel: false }, None)
+        judge(until, layer, &Glimpse { device, active, ..Glimpse::default() }, None)
     }
 
     #[test]
@@ -453,6 +465,30 @@ mod tests {
         let made = active(1, active::IS_CONTROLLER);
         assert_eq!(judged(&READY, Layer::OvsBridge, device(70, 0, true), made.clone()), Verdict::Done);
         assert_eq!(judged(&READY, Layer::Kernel, device(70, 0, true), made), Verdict::Working);
+    }
+
+    #[test]
+    fn an_internal_interface_of_open_vswitch_is_done_when_its_link_is_up() {
+        let is_internal = |kind: &str, of_kind: &str| {
+            let mut profile = Profile::default();
+            profile.set("connection", "type", kind);
+            profile.set("ovs-interface", "type", of_kind);
+            is_internal(&profile)
+        };
+        assert!(is_internal("ovs-interface", "internal") && is_internal("ovs-interface", ""));
+        assert!(
+            !is_internal("ovs-interface", "patch") && !is_internal("ovs-interface", "dpdk"),
+            "it has none"
+        );
+        assert!(!is_internal("802-3-ethernet", ""));
+        let glimpse = |lacks_link| Glimpse {
+            device: device(70, 0, true),
+            active: active(1, 0x4),
+            lacks_link,
+            ..Glimpse::default()
+        };
+        assert_eq!(judge(&READY, Layer::Kernel, &glimpse(true), None), Verdict::Working);
+        assert_eq!(judge(&READY, Layer::Kernel, &glimpse(false), None), Verdict::Done);
     }
 
     #[test]
@@ -480,7 +516,7 @@ mod tests {
     #[test]
     fn devices_are_announced_disconnected_and_gone() {
         let at = |until: &Until, device, is_in_kernel| {
-            judge(until, Layer::Kernel, &Glimpse { device, active: None, is_in_kernel }, None)
+            judge(until, Layer::Kernel, &Glimpse { device, is_in_kernel, ..Glimpse::default() }, None)
         };
         assert_eq!(at(&Until::Announced, None, true), Verdict::Working);
         assert_eq!(at(&Until::Announced, device(10, 71, false), true), Verdict::Working);
@@ -507,17 +543,24 @@ mod tests {
             what: &what,
             patience: PATIENCE,
             has_supplicant: false,
+            is_internal: false,
             last: Glimpse::default(),
             worked: None,
             until: start + PATIENCE,
         };
-        let moved = Glimpse { device: device(50, 0, true), active: active(1, 0), is_in_kernel: true };
+        let moved = Glimpse {
+            device: device(50, 0, true),
+            active: active(1, 0),
+            is_in_kernel: true,
+            ..Glimpse::default()
+        };
         let later = start + Duration::from_secs(7);
         assert_eq!(one.look(moved.clone(), None, later), Verdict::Working);
         assert_eq!(one.until, later + PATIENCE);
         assert_eq!(one.look(moved, None, later + Duration::from_secs(5)), Verdict::Working);
         assert_eq!(one.until, later + PATIENCE, "nothing has moved");
-        let gone = Glimpse { device: device(30, 0, false), active: None, is_in_kernel: true };
+        let gone =
+            Glimpse { device: device(30, 0, false), active: None, is_in_kernel: true, ..Glimpse::default() };
         let failed = Verdict::Failed("the device was disconnected".to_owned());
         assert_eq!(one.look(gone, None, later), failed, "the activation that was seen gives the reason");
     }
@@ -525,11 +568,17 @@ mod tests {
     #[test]
     fn who_is_refused_by_the_switch_is_not_waited_for_though_networkmanager_tries_again() {
         let what = Await { which: Which::kernel("eth1"), until: READY };
-        let at_work = || Glimpse { device: device(50, 0, true), active: active(1, 0), is_in_kernel: true };
+        let at_work = || Glimpse {
+            device: device(50, 0, true),
+            active: active(1, 0),
+            is_in_kernel: true,
+            ..Glimpse::default()
+        };
         let look = |has_supplicant: bool, now: Glimpse, ended: Option<u32>| {
             let until = Instant::now() + LONG_PATIENCE;
             let (patience, last, worked) = (LONG_PATIENCE, Glimpse::default(), None);
-            let mut one = Waiting { what: &what, patience, has_supplicant, last, worked, until };
+            let mut one =
+                Waiting { what: &what, patience, has_supplicant, is_internal: false, last, worked, until };
             one.look(now, ended, Instant::now())
         };
         let refused = || Verdict::Failed("the authentication failed (802.1X)".to_owned());
