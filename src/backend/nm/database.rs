@@ -308,23 +308,26 @@ pub(super) fn unserved(plan: &Plan, database: &Database) -> Vec<Problem> {
     interfaces.map(|(_, path)| problem(path)).collect()
 }
 
-/// Without the database, work that nobody verifies gives NetworkManager its profiles, which it carries out once the
-/// database is there: nothing of that is waited for, and bridges that are there stay as they are.
+/// Without the database, work that nobody verifies gives NetworkManager profiles for when it is there again. They
+/// are not activated: NetworkManager 1.52 would try so again and again, and do nothing else. Bridges that are
+/// there stay as they are.
 pub(super) fn prepare(work: &mut Work, profiles: &Profiles, database: &Database) {
     if lacking(database).is_none() {
         return;
     }
-    let is_member = |profile: &Profile| {
-        profile.kind() == Some("ovs-port") || profile.text("connection", "slave-type") == Some("ovs-port")
+    let is_of_ovs = |profile: &&Profile| {
+        matches!(profile.kind(), Some("ovs-bridge" | "ovs-port"))
+            || profile.text("connection", "slave-type") == Some("ovs-port")
     };
     let stored = profiles.profiles.values().map(|stored| &stored.profile);
     let written = work.steps.iter().filter_map(|step| match step {
         Step::Add { profile, .. } | Step::Update { profile, .. } => Some(profile),
         _ => None,
     });
-    let members = stored.chain(written).filter(|profile| is_member(profile));
-    let members: BTreeSet<String> = members.filter_map(Profile::uuid).map(str::to_owned).collect();
-    work.awaits.retain(|what| !matches!(&what.until, Until::Ready { uuid, .. } if members.contains(uuid)));
+    let of_ovs = stored.chain(written).filter(is_of_ovs).filter_map(Profile::uuid);
+    let of_ovs: BTreeSet<String> = of_ovs.map(str::to_owned).collect();
+    work.steps.retain(|step| !matches!(step, Step::Activate { uuid, .. } if of_ovs.contains(uuid)));
+    work.awaits.retain(|what| !matches!(&what.until, Until::Ready { uuid, .. } if of_ovs.contains(uuid)));
     work.database.retain(|one| matches!(one, Todo::Settings(_) | Todo::Mappings(_)));
 }
 

@@ -31,3 +31,27 @@ for state in up down absent; do echo "interfaces: [{name: ovs5, type: ovs-bridge
 # The rest of the network is nobody's hostage.
 echo 'interfaces: [{name: other5, type: dummy, state: up}]' | nmctl plan -
 nmctl show >shown
+
+# Who does not verify has NetworkManager keep it for later (V42).
+prepared() {
+  cat <<'DOCUMENT'
+interfaces:
+- {name: ovs5, type: ovs-bridge, bridge: {port: [{name: in5}]}}
+- {name: in5, type: ovs-interface, ipv4: {enabled: true, address: [{ip: 192.0.2.65, prefix-length: 24}]}}
+DOCUMENT
+}
+profiles() { nmcli -g NAME connection show | grep 5 | wc -l; }
+prepared | nmctl apply --no-verify --no-commit - 2>&1 | tee said
+grep -q "^warning: .*database is not there" said
+[ "$(profiles)" = 3 ]
+nmctl rollback
+[ "$(profiles)" = 0 ] || { nmcli connection; exit 1; }
+prepared | nmctl apply --no-verify -
+[ "$(profiles)" = 3 ]
+systemctl start openvswitch-switch
+systemctl restart NetworkManager
+addressed() { ip address show in5 | grep -q 192.0.2.65; }
+within 20 addressed
+settled() { prepared | nmctl plan --exit-code -; }
+within 10 settled
+echo 'interfaces: [{name: ovs5, type: ovs-bridge, state: absent}, {name: in5, type: ovs-interface, state: absent}]' | nmctl apply -
