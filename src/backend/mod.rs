@@ -7,6 +7,7 @@ pub mod netplan;
 pub mod nm;
 mod observer;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -82,6 +83,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// What is there now, where nothing is left alone that the transaction may have made.
+    pub fn own<'a>(&self, current: &'a State) -> Cow<'a, State> {
+        self.touched.own(&self.state, current)
+    }
+
     /// The state to go back to from `current`.
     pub fn way_back(&self, current: &State) -> State {
         self.touched.way_back(&self.state, current)

@@ -201,6 +201,7 @@ impl Worker {
             let (backend, snapshot) = (self.backend.clone(), snapshot.clone());
             let items = offload(self.threads, move || {
                 let after = backend.observe().map_err(problem)?.state;
+                let after = snapshot.own(&after);
                 let differences = verify::same(&snapshot.way_back(&after), &after);
                 Ok(differences.iter().map(ToString::to_string).collect::<Vec<_>>())
             })

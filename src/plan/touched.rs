@@ -2,16 +2,17 @@
 //! meanwhile. On a cluster node pods come and go, with their cables, bridge ports and routes,
 //! while a change waits to be committed.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::relations::{adopt_port, base, peer, ports, retain_ports};
+use super::relations::{adopt_port, base, is_removable, peer, ports, retain_ports};
 use super::routes::{MAIN_TABLE, table_of};
 use super::{Change, Key, Plan, ovs};
 use crate::state::{
-    Interface, InterfaceType, Mark, Net, OvnBridgeMapping, OvnSettings, OvsSettings, OvsTable, Route,
-    RouteRule, RouteRules, Routes, Selector, Shared, State,
+    Interface, InterfaceState, InterfaceType, Mark, Net, OvnBridgeMapping, OvnSettings, OvsSettings,
+    OvsTable, Route, RouteRule, RouteRules, Routes, Selector, Shared, State,
 };
 
 /// What the plans of a transaction change, by what identifies it.
@@ -95,6 +96,24 @@ impl Touched {
     /// Whether anything of it is kept by Open vSwitch's database.
     pub fn has_ovs(&self) -> bool {
         self.ovs
+    }
+
+    /// What is there now, where nothing is left alone that the transaction may have made: a link of a name that it
+    /// touches, and that was not there before. Its service may have been killed before it knew the link as its own.
+    pub fn own<'a>(&self, before: &State, current: &'a State) -> Cow<'a, State> {
+        let is_own = |one: &Interface| {
+            one.is_ignored()
+                && is_removable(one)
+                && self.interfaces.contains(&one.name)
+                && before.interface(&one.name).is_none()
+        };
+        if !current.interfaces().iter().any(is_own) {
+            return Cow::Borrowed(current);
+        }
+        let mut current = current.clone();
+        let all = current.interfaces.iter_mut().flat_map(|all| all.iter_mut());
+        all.filter(|one| is_own(one)).for_each(|one| one.state = Some(InterfaceState::Down));
+        Cow::Owned(current)
     }
 
     /// The state to go back to from `current`: what is touched as it was `before`, everything else
@@ -276,9 +295,8 @@ interfaces:
 - {name: eth1, type: ethernet, mtu: 9000}
 ";
 
-    #[test]
-    fn what_others_did_meanwhile_stays() {
-        let (before, after) = (state(BEFORE), state(AFTER));
+    /// By the document.
+    fn touched(before: &State) -> Touched {
         let capabilities = Capabilities {
             backend: "test",
             interface_types: InterfaceType::WORDS.iter().map(|word| InterfaceType::from_word(word)).collect(),
@@ -288,10 +306,30 @@ interfaces:
             persists: false,
             ..Capabilities::default()
         };
-        let plan = plan(&state(DESIRED), &before, &capabilities, &Options::default()).expect("a plan");
+        let plan = plan(&state(DESIRED), before, &capabilities, &Options::default()).expect("a plan");
         let mut touched = Touched::default();
         touched.extend(&plan);
-        let back = touched.way_back(&before, &after);
+        touched
+    }
+
+    #[test]
+    fn a_new_link_that_may_be_ours_is_not_left_alone() {
+        let before = state(BEFORE);
+        let mut after = state(AFTER);
+        let new = after.interfaces.iter_mut().flat_map(|all| all.iter_mut());
+        new.filter(|one| one.name == "br0.7" || one.name == "pod1")
+            .for_each(|one| one.state = Some(InterfaceState::Ignore));
+        let touched = touched(&before);
+        let own = touched.own(&before, &after);
+        let ignored = own.interfaces().iter().filter(|one| one.is_ignored()).map(|one| one.name.as_str());
+        assert_eq!(ignored.collect::<Vec<_>>(), ["pod1"]);
+        assert!(matches!(touched.own(&own, &after), Cow::Borrowed(_)), "it was there before");
+    }
+
+    #[test]
+    fn what_others_did_meanwhile_stays() {
+        let (before, after) = (state(BEFORE), state(AFTER));
+        let back = touched(&before).way_back(&before, &after);
         let names: Vec<&str> = back.interfaces().iter().map(|interface| interface.name.as_str()).collect();
         assert_eq!(names, ["br0", "eth1", "eth2", "pod1"]);
         assert_eq!(ports(&back.interfaces()[0]).expect("ports"), ["eth1", "pod1"]);

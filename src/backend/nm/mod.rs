@@ -258,6 +258,7 @@ impl NmBackend {
         let (snapshot, was) = (snapshot.clone(), was.clone());
         let mirror = self.kernel.mirror().clone();
         self.once_settled(move |now, image| {
+            let now = &*snapshot.own(now);
             let touch = Touch::new(&snapshot.touched, &snapshot.state, &was, image, now);
             let held = remainder::held(&was, image);
             let facts = Facts::of_links(&mirror.image());
