@@ -123,6 +123,11 @@ impl Error {
             || self.message.ends_with("connection was deleted")
     }
 
+    /// NetworkManager did not hear from the bus in time who is asking, as on a machine with far too much to do.
+    pub fn is_caller_unknown(&self) -> bool {
+        self.name.ends_with(".PermissionDenied") && self.message.starts_with("Unable to determine")
+    }
+
     /// Nobody answers: it is not running, was restarted or hangs, or the bus is gone.
     pub fn is_absent_service(&self) -> bool {
         let names = ["ServiceUnknown", "NameHasNoOwner", "NoReply", "Disconnected", "Timeout", "TimedOut"];

@@ -602,7 +602,7 @@ fn meaning(step: &Step, part: Part, error: &Error, device: Option<&Device>, is_r
         });
         return if comes { Meaning::Again } else { Meaning::Failed };
     }
-    if error.is_dependency() {
+    if error.is_dependency() || error.is_caller_unknown() {
         return Meaning::Again;
     }
     // systemd-hostnamed, which NetworkManager waits 15 s for, may just have been started.
@@ -711,6 +711,11 @@ mod tests {
             (&activate(), error("Device.CreationFailed", "File exists"), Meaning::Again),
             (&activate(), error("MissingPlugin", ""), Meaning::Failed),
             (&activate(), error("PermissionDenied", ""), Meaning::Failed),
+            (
+                &activate(),
+                error("PermissionDenied", "Unable to determine UID of the request"),
+                Meaning::Again,
+            ),
             (&activate(), Error::absent(), Meaning::Failed),
         ] {
             assert_eq!(meaning(step, Part::Whole, &error, None, false), meant, "{step}: {error}");
