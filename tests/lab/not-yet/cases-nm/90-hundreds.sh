@@ -1,6 +1,6 @@
-# 100 interfaces in one document come, are rolled back, come again and go; 500 of them are part of the benchmarks
+# 200 interfaces in one document come, are rolled back, come again and go; 500 of them are part of the benchmarks
 # (managed_window of tests/bench/run), since they take minutes here.
-count=100
+count=200
 many() { # state
   echo interfaces:
   for i in $(seq 1 "$count"); do
