@@ -114,7 +114,7 @@ fn carried_out(plan: &Plan, current: &State) -> State {
                 hostname.running = change.running.clone().or(hostname.running.take());
                 hostname.config = change.config.clone().or(hostname.config.take());
             }
-            Change::OvsDb(_) | Change::Ovn(_) => others.push(change),
+            Change::OvsDb(_) | Change::Ovn(_) | Change::Network(_) => others.push(change),
         }
     }
     state.routes = Some(Routes { running: None, config: Some(routes.into()) });

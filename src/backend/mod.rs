@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 pub use crate::plan::Capabilities;
 use crate::plan::{Plan, Touched};
-use crate::state::{ErrorKind, Problem, State};
+use crate::state::{ErrorKind, Path, Problem, State};
 pub use crate::system::SafetyNet;
 
 /// A boxed future, so that a backend can be chosen at run time.
@@ -110,6 +110,23 @@ pub type Progress<'a> = &'a (dyn Fn(Step) + Send + Sync);
 /// off at any point and run again.
 pub trait Backend: Send + Sync {
     fn capabilities(&self) -> Capabilities;
+
+    /// A document that has `network`, a configuration in the backend's own words, with what that means in the
+    /// schema beside it; and the place in the document of each interface that this adds, at the end. None:
+    /// it has none. Pure.
+    fn translate(&self, desired: &State) -> Result<Option<(State, Vec<Path>)>, Vec<Problem>> {
+        match &desired.network {
+            None => Ok(None),
+            Some(_) => {
+                let message = format!(
+                    "netplan does not carry out changes here, but the backend `{}`, which does not understand its words",
+                    self.capabilities().backend
+                );
+                let path = Path::root().key("network");
+                Err(vec![Problem::new(ErrorKind::NotSupportedError, path, message)])
+            }
+        }
+    }
 
     /// Everything in the plan that this backend cannot express: `NotSupportedError` with the
     /// path in the client's document (see [`Plan::origins`]). Pure.

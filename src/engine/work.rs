@@ -14,7 +14,7 @@ use super::store::Store;
 use crate::backend::{Backend, Failure, Snapshot, Step};
 use crate::plan::{self, Plan};
 use crate::probe::Prober;
-use crate::state::{ErrorKind, Path, Problem, State};
+use crate::state::{ErrorKind, Path, Problem, Segment, State};
 use crate::transaction::{Before, Committed, Desired, Outcome, Planned, Restored, Work, accumulate};
 use crate::verify;
 use crate::wire::{ClientPath, ProgressInfo};
@@ -239,7 +239,34 @@ pub(super) fn plan_on(
     current: &State,
     options: &plan::Options,
 ) -> Result<Plan, Vec<Problem>> {
-    let mut plan = plan::plan(desired, current, &backend.capabilities(), options)?;
+    let translated = backend.translate(desired)?;
+    let (desired, places) = match &translated {
+        Some((state, places)) => (state, &places[..]),
+        None => (desired, &[][..]),
+    };
+    // What a backend has added stands elsewhere in the document.
+    let first = desired.interfaces().len().saturating_sub(places.len());
+    let place = |path: &Path| match path.segments() {
+        [Segment::Key(key), Segment::Index(index), rest @ ..] if key == "interfaces" && *index >= first => {
+            let place = places.get(*index - first)?;
+            Some(rest.iter().fold(place.clone(), |place, segment| match segment {
+                Segment::Key(key) => place.key(key),
+                Segment::Index(index) => place.index(*index),
+            }))
+        }
+        _ => None,
+    };
+    let placed = |problem: Problem| match place(&problem.path) {
+        Some(path) => Problem { path, ..problem },
+        None => problem,
+    };
+    let plan = plan::plan(desired, current, &backend.capabilities(), options);
+    let mut plan = plan.map_err(|problems| problems.into_iter().map(placed).collect::<Vec<_>>())?;
+    for origin in plan.origins.values_mut() {
+        if let Some(path) = place(origin) {
+            *origin = path;
+        }
+    }
     let mut refused = backend.refuse(&plan);
     let unserved = backend.unserved(&plan);
     if plan.unverified {

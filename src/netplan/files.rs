@@ -6,6 +6,9 @@ use std::fmt;
 /// The base name of our file. It is read after the usual names of others, `00-` to `70-`.
 pub const OWN: &str = "90-nmstated.yaml";
 
+/// That of documents in netplan's own words.
+pub const NATIVE: &str = "91-nmstated-native.yaml";
+
 /// A folder of netplan's files. Of files with one name, only that in the highest folder counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Folder {

@@ -9,6 +9,7 @@
 //! | `row`, `tables` | one row for each property, both directions |
 //! | `write/` | an interface of a document as a netdef, and what of it cannot be said |
 //! | `read` | netdefs as a document |
+//! | `native` | documents in netplan's own words: their file, and what they mean |
 //! | `compose/` | what we say, beside what others say: the text of our file, or why there is none |
 //!
 //! Facts come from netplan's YAML reference (netplan.readthedocs.io, "YAML configuration") and from
@@ -18,6 +19,7 @@ mod compose;
 mod config;
 mod files;
 mod matches;
+mod native;
 mod read;
 mod row;
 mod tables;
@@ -26,8 +28,9 @@ mod write;
 
 pub use compose::compose;
 pub use config::{Broken, Config, Kind, Netdef};
-pub use files::{File, Files, Folder, OWN};
+pub use files::{File, Files, Folder, NATIVE, OWN};
 pub use matches::{Device, Devices};
+pub use native::{Meaning, native_of, native_text, place_in, understand, with_native};
 pub use read::read;
 pub use tree::{Origin, Tree, Value};
 
@@ -103,6 +106,15 @@ pub struct Wanted {
     pub rules: Option<Vec<RouteRule>>,
     /// The static resolver settings as they shall be, whole. None: those that our file has stay.
     pub dns: Option<DnsSettings>,
+}
+
+impl Wanted {
+    /// Takes out what these definitions of ours, in netplan's own words, say themselves.
+    pub fn leave_to(&mut self, native: &Config, devices: &Devices) {
+        let is_native = |name: &str| native.netdef_of(name, devices).is_some();
+        self.interfaces.retain(|wish| !is_native(&wish.interface.name));
+        self.routes.retain(|route| !route.next_hop_interface.as_deref().is_some_and(is_native));
+    }
 }
 
 /// An interface as it shall be.

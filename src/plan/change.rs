@@ -6,7 +6,9 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::Client;
-use crate::state::{DnsSettings, Interface, InterfaceType, Path, Route, RouteRule, State};
+use crate::state::{
+    DnsSettings, Interface, InterfaceType, Native, NativeChange, Path, Route, RouteRule, State,
+};
 
 /// What a client may ask of planning, beyond the document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,6 +84,7 @@ pub enum Change {
     Hostname(HostnameChange),
     OvsDb(OvsDbChange),
     Ovn(OvnChange),
+    Network(Box<NetworkChange>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -238,6 +241,19 @@ pub struct OvnChange {
     pub reason: Reason,
     /// By physical network: its bridge.
     pub bridges: BTreeMap<String, ValueChange>,
+}
+
+/// A change of what is said in netplan's own words; None: nothing.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NetworkChange {
+    #[serde(flatten)]
+    pub reason: Reason,
+    #[serde(skip)]
+    pub before: Option<Native>,
+    #[serde(skip)]
+    pub after: Option<Native>,
+    /// What differs, below `network`.
+    pub fields: Vec<NativeChange>,
 }
 
 /// What a section of the document comes to.

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::text::{self, address_of, identity, value};
 use super::{Action, Change, InterfaceChange, Plan, Reason, ValueChange};
-use crate::state::{DnsSettings, Interface, InterfaceState};
+use crate::state::{DnsSettings, Interface, InterfaceState, NativeChange};
 
 /// One field that is not as it was asked for. Secrets are masked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +59,13 @@ pub fn drift(plan: &Plan) -> Vec<Drift> {
                     [("external_ids", &change.external_ids), ("other_config", &change.other_config)];
                 for (column, keys) in columns {
                     values("Open vSwitch", &format!("ovs-db.{column}"), keys, &mut all);
+                }
+            }
+            Change::Network(change) => {
+                for NativeChange { path, before, after } in &change.fields {
+                    let path = format!("network.{path}");
+                    let (expected, found) = (after.as_ref().map(value), before.as_ref().map(value));
+                    all.push(Drift { subject: "netplan".into(), path, expected, found });
                 }
             }
             Change::Ovn(change) => values("OVN", "ovn.bridge-mappings", &change.bridges, &mut all),

@@ -1,7 +1,7 @@
 //! The sections beside the interfaces, together.
 
 use super::report::Report;
-use super::{Action, Change, Merge, Merged, dns, hostname, ovs, routes, rules, text};
+use super::{Action, Change, Merge, Merged, dns, hostname, native, ovs, routes, rules, text};
 use crate::state::{Problem, Routes, State};
 
 /// What has to change beside the interfaces, and what verification expects there. Problems go to
@@ -38,6 +38,9 @@ pub(super) fn merge(
         changes.extend(merge.changes.into_iter().map(Change::Ovn));
         expected.ovn = merge.expected;
     }
+    let merge = native::merge(desired, current);
+    changes.extend(merge.changes.into_iter().map(|change| Change::Network(Box::new(change))));
+    expected.network = merge.expected;
     (changes, expected)
 }
 
@@ -73,11 +76,13 @@ pub(super) fn restore(
         hostname: before.hostname.clone(),
         ovs_db: before.ovs_db.clone(),
         ovn: before.ovn.clone(),
+        network: before.network.clone(),
         ..State::empty()
     };
     let ovs_db = ovs::restore(current, before).into_iter().map(Change::OvsDb);
     let mappings = ovs::restore_mappings(current, before).into_iter().map(Change::Ovn);
-    let changes = routes.chain(rules).chain(dns).chain(hostname).chain(ovs_db).chain(mappings);
+    let network = native::restore(current, before).map(|change| Change::Network(Box::new(change)));
+    let changes = routes.chain(rules).chain(dns).chain(hostname).chain(ovs_db).chain(mappings).chain(network);
     (changes.collect(), expected)
 }
 

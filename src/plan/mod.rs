@@ -15,6 +15,7 @@ mod kinds;
 mod lineage;
 mod merge;
 mod names;
+mod native;
 mod normal;
 mod order;
 pub mod ovs;
@@ -34,8 +35,8 @@ mod touched;
 mod validate;
 
 pub use change::{
-    Action, Capabilities, Change, DnsChange, FieldChange, HostnameChange, InterfaceChange, Merge, Options,
-    OvnChange, OvsDbChange, Plan, Reason, RouteChange, RuleChange, ValueChange,
+    Action, Capabilities, Change, DnsChange, FieldChange, HostnameChange, InterfaceChange, Merge,
+    NetworkChange, Options, OvnChange, OvsDbChange, Plan, Reason, RouteChange, RuleChange, ValueChange,
 };
 pub use diff::Unmentioned;
 pub use drift::{Drift, drift};

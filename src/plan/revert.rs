@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json};
 
 use super::routes::{self, Index};
-use super::{Action, Change, InterfaceChange, OvnChange, OvsDbChange, Plan, ValueChange, dns, rules};
+use super::{
+    Action, Change, InterfaceChange, NetworkChange, OvnChange, OvsDbChange, Plan, ValueChange, dns, rules,
+};
 use crate::state::{
     AbsentState, AltName, DnsResolver, FieldInfo, Identifier, Interface, InterfaceState, Lldp, MappingState,
-    Mode, Node, OvnBridgeMapping, OvnSettings, OvsSettings, OvsTable, Part, Path, Reader, Route, RouteRule,
-    RouteRules, RouteState, Routes, Segment, Shape, State, WaitIp,
+    Mode, Native, Node, OvnBridgeMapping, OvnSettings, OvsSettings, OvsTable, Part, Path, Reader, Route,
+    RouteRule, RouteRules, RouteState, Routes, Segment, Shape, State, WaitIp,
 };
 
 /// A document that leads back to `current` once the plan for `desired` has been carried out.
@@ -47,6 +49,7 @@ pub fn revert(desired: &State, current: &State, plan: &Plan) -> State {
             _ => None,
         }),
         ovn: ovn_change(plan).map(revert_ovn),
+        network: network_change(plan).map(|change| change.before.clone().unwrap_or_else(Native::nothing)),
     }
 }
 
@@ -69,6 +72,7 @@ pub fn difference(desired: &State, current: &State, plan: &Plan) -> State {
         interfaces: Some(interfaces).filter(|interfaces| !interfaces.is_empty()),
         ovs_db: desired.ovs_db.clone(),
         ovn: desired.ovn.clone().filter(|_| ovn_change(plan).is_some()),
+        network: desired.network.clone().filter(|_| network_change(plan).is_some()),
     }
 }
 
@@ -90,6 +94,13 @@ fn hostname_change(plan: &Plan) -> bool {
 fn ovn_change(plan: &Plan) -> Option<&OvnChange> {
     plan.changes.iter().find_map(|change| match change {
         Change::Ovn(change) => Some(change),
+        _ => None,
+    })
+}
+
+fn network_change(plan: &Plan) -> Option<&NetworkChange> {
+    plan.changes.iter().find_map(|change| match change {
+        Change::Network(change) => Some(&**change),
         _ => None,
     })
 }

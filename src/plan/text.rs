@@ -9,7 +9,7 @@ use std::fmt::{self, Write};
 use serde_json::{Map, Value as Json};
 
 use super::{Action, Change, InterfaceChange, Plan, Reason, ValueChange};
-use crate::state::{DnsSettings, Route, RouteRule, Selector};
+use crate::state::{DnsSettings, NativeChange, Route, RouteRule, Selector};
 
 /// How a diff is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +50,12 @@ pub fn diff(plan: &Plan, paint: Paint) -> String {
             Change::Ovn(change) => {
                 out.line(0, Sign::Changed, &with_reason("ovn".into(), &change.reason));
                 table("bridge-mappings", &change.bridges, &mut out);
+            }
+            Change::Network(change) => {
+                out.line(0, Sign::Changed, &with_reason("network".into(), &change.reason));
+                for NativeChange { path, before, after } in &change.fields {
+                    values(&path.to_string(), before.as_ref(), after.as_ref(), &mut out);
+                }
             }
             Change::Hostname(change) => {
                 out.line(0, Sign::Changed, &with_reason("hostname".into(), &change.reason));
@@ -283,7 +289,9 @@ fn action_of(change: &Change) -> Action {
         Change::Interface(change) => change.action,
         Change::Route(change) => change.action,
         Change::Rule(change) => change.action,
-        Change::Dns(_) | Change::Hostname(_) | Change::OvsDb(_) | Change::Ovn(_) => Action::Modify,
+        Change::Dns(_) | Change::Hostname(_) | Change::OvsDb(_) | Change::Ovn(_) | Change::Network(_) => {
+            Action::Modify
+        }
     }
 }
 

@@ -33,6 +33,9 @@ pub struct Touched {
     /// Something that Open vSwitch's database keeps.
     #[serde(default)]
     ovs: bool,
+    /// What is said in netplan's own words.
+    #[serde(default)]
+    network: bool,
 }
 
 /// Destination and table. Who adds another route of the same key in the same minute has a conflict
@@ -51,7 +54,11 @@ impl Touched {
                     matches!(change.kind, InterfaceType::OvsBridge | InterfaceType::OvsInterface)
                 }
                 Change::OvsDb(_) | Change::Ovn(_) => true,
-                Change::Route(_) | Change::Rule(_) | Change::Dns(_) | Change::Hostname(_) => false,
+                Change::Route(_)
+                | Change::Rule(_)
+                | Change::Dns(_)
+                | Change::Hostname(_)
+                | Change::Network(_) => false,
             };
             match change {
                 Change::Interface(change) => {
@@ -68,6 +75,7 @@ impl Touched {
                 }
                 Change::Dns(_) => self.resolver = true,
                 Change::Hostname(_) => self.hostname = true,
+                Change::Network(_) => self.network = true,
                 Change::OvsDb(change) => {
                     self.external_ids.extend(change.external_ids.keys().cloned());
                     self.other_config.extend(change.other_config.keys().cloned());
@@ -130,6 +138,7 @@ impl Touched {
             interfaces: Some(interfaces_back(before, current, &reach)),
             ovs_db: self.settings_back(before, current),
             ovn: self.mappings_back(before, current),
+            network: side(self.network).network.clone(),
         }
     }
 

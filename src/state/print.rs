@@ -77,7 +77,7 @@ impl Serialize for State {
             _ => true,
         };
         let mut map = serializer.serialize_map(None)?;
-        let behind = ["ovs-db", "ovn"];
+        let behind = ["ovs-db", "ovn", "network"];
         self.print_fields(&mut map, |key| {
             key != "interfaces" && !behind.contains(&key) && says_something(key)
         })?;
@@ -98,6 +98,7 @@ impl Serialize for CliForm<'_> {
             interfaces: _,
             ovs_db,
             ovn,
+            network,
         }) = self;
         let list = self.0.sorted_interfaces();
         let mut map = serializer.serialize_map(None)?;
@@ -114,6 +115,9 @@ impl Serialize for CliForm<'_> {
             map.serialize_entry("ovs-db", ovs_db)?;
         }
         entry_or_empty(&mut map, "ovn", ovn.as_ref())?;
+        if let Some(network) = network {
+            map.serialize_entry("network", network)?;
+        }
         if let Some(description) = description.as_deref().filter(|text| !text.is_empty()) {
             map.serialize_entry("description", description)?;
         }

@@ -35,6 +35,8 @@ pub fn accumulate(committed: &State, wish: &State, plan: &Plan) -> State {
         dns_resolver: desired.dns_resolver.map(|dns| DnsResolver { running: None, ..dns }),
         ovs_db,
         ovn,
+        // Planning has put secrets in the places where the document only says that there is one.
+        network: plan.expected.network.clone().or(desired.network).filter(|network| !network.is_empty()),
         ..desired
     }
 }

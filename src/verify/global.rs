@@ -6,7 +6,8 @@ use super::{AtLimit, Finding, Present, Verdict, limit_ms};
 use crate::plan::routes::{Index, same_metric};
 use crate::plan::{dns as plan_dns, routes as plan_routes, rules as plan_rules, text};
 use crate::state::{
-    ErrorKind, InterfaceState, MappingState, OvsTable, Path, Route, RouteRule, RouteState, State,
+    ErrorKind, InterfaceState, MappingState, Native, NativeChange, OvsTable, Path, Route, RouteRule,
+    RouteState, Segment, State,
 };
 
 const FAIL: AtLimit = AtLimit::Fail(ErrorKind::VerificationError);
@@ -28,6 +29,21 @@ pub(super) fn hostname(expected: &State, current: &State) -> Vec<Finding> {
         Some(finding("host name", Path::root().key("hostname").key(key), verdict, limit_ms::SETTING))
     };
     names.into_iter().filter_map(compare).collect()
+}
+
+/// What is said in netplan's own words is there as it was written.
+pub(super) fn network(expected: &State, current: &State) -> Vec<Finding> {
+    let Some(wanted) = &expected.network else { return Vec::new() };
+    let wanted = Some(wanted).filter(|wanted| !wanted.is_empty());
+    let finding = |NativeChange { path, before, after }: NativeChange| {
+        let path = path.segments().iter().fold(Path::root().key("network"), |path, segment| match segment {
+            Segment::Key(key) => path.key(key),
+            Segment::Index(index) => path.index(*index),
+        });
+        let verdict = Verdict::Mismatch { wanted: json!(after), found: before };
+        finding("netplan's files", path, verdict, limit_ms::SETTING)
+    };
+    Native::changes(current.network.as_ref(), wanted).into_iter().map(finding).collect()
 }
 
 pub(super) fn routes(expected: &State, current: &State, present: &Present<'_>) -> Vec<Finding> {

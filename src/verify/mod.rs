@@ -167,6 +167,7 @@ pub fn verify(plan: &Plan, current: &State) -> Report {
     findings.extend(global::rules(expected, current, &present));
     findings.extend(global::dns(expected, current));
     findings.extend(global::ovs(expected, current));
+    findings.extend(global::network(expected, current));
     Report { findings }
 }
 

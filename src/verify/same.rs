@@ -15,7 +15,8 @@ use super::prepare::prepare;
 use super::{Finding, Present, Verdict};
 use crate::plan::{Action, FALLBACK_TUNNELS, dns, hostname, is_static, routes, rules, text};
 use crate::state::{
-    Address, Interface, InterfaceState, InterfaceType, Ip, OvnSettings, OvsSettings, Path, State,
+    Address, Interface, InterfaceState, InterfaceType, Ip, Native, NativeChange, OvnSettings, OvsSettings,
+    Path, State,
 };
 
 /// Something that is not as it was.
@@ -66,6 +67,9 @@ pub fn same(before: &State, after: &State) -> Vec<Difference> {
         }
     }
     ovs(before, after, &mut differences);
+    for NativeChange { path, .. } in Native::changes(before.network.as_ref(), after.network.as_ref()) {
+        differences.push(difference("netplan's files", &format!("network.{path} is not as it was")));
+    }
     let more = differences.len().saturating_sub(DIFFERENCES_MAX);
     if more > 0 {
         differences.truncate(DIFFERENCES_MAX);

@@ -19,6 +19,7 @@ pub fn apply(state: &mut State, change: &Change) {
         Change::Rule(change) => rule(state, change),
         Change::Dns(change) => dns(state, change),
         Change::Hostname(change) => hostname(state, change),
+        Change::Network(change) => state.network.clone_from(&change.after),
         Change::OvsDb(change) => ovs_db(state, change),
         Change::Ovn(change) => ovn(state, change),
     }

@@ -79,7 +79,7 @@ pub(super) fn refuse(plan: &Plan, kinds: &Kinds, resolver: &ResolverOwner) -> Ve
                 let message = format!("/etc/resolv.conf is not ours to write: {because}");
                 problems.push(unsupported(Path::root().key("dns-resolver").key("config"), message));
             }
-            Change::Route(_) | Change::Rule(_) | Change::Hostname(_) => {}
+            Change::Route(_) | Change::Rule(_) | Change::Hostname(_) | Change::Network(_) => {}
             // Below: what is asked for is refused, also where it would change nothing that is seen here.
             Change::OvsDb(_) | Change::Ovn(_) => {}
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::Failure;
-use crate::netplan::{File, Files, Folder, OWN};
+use crate::netplan::{File, Files, Folder};
 use crate::state::ErrorKind;
 
 /// More of a file is not read: netplan itself is slow long before.
@@ -24,7 +24,7 @@ pub(super) struct Folders {
     root: PathBuf,
 }
 
-/// Our own file, in both folders that it can be in. Holds secrets.
+/// One of our own files, in both folders that it can be in. Holds secrets.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Own {
     /// What awaits commit; it hides the other.
@@ -42,8 +42,8 @@ impl std::fmt::Debug for Own {
 }
 
 impl Own {
-    pub(super) fn of(files: &Files) -> Self {
-        let text = |folder| files.get(&File::new(folder, OWN)).map(str::to_owned);
+    pub(super) fn of(files: &Files, name: &str) -> Self {
+        let text = |folder| files.get(&File::new(folder, name)).map(str::to_owned);
         Self { run: text(Folder::Run), etc: text(Folder::Etc) }
     }
 
@@ -91,10 +91,10 @@ impl Folders {
         Ok(files)
     }
 
-    /// Writes our own file there, or takes it away. Others see the former or the new one, whole; it is
+    /// Writes a file of ours there, or takes it away. Others see the former or the new one, whole; it is
     /// durable before this returns.
-    pub(super) fn put(&self, folder: Folder, text: Option<&str>) -> Result<(), Failure> {
-        let path = self.at(folder).join(OWN);
+    pub(super) fn put(&self, folder: Folder, name: &str, text: Option<&str>) -> Result<(), Failure> {
+        let path = self.at(folder).join(name);
         let write = |text: &str| {
             DirBuilder::new().recursive(true).mode(0o755).create(self.at(folder))?;
             let half = self.at(folder).join(HALF);
@@ -166,6 +166,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::netplan::OWN;
 
     #[test]
     fn our_file_is_written_whole_and_nothing_else_is_touched() {
@@ -176,13 +177,13 @@ mod tests {
         fs::create_dir_all(&etc).expect("a folder");
         fs::write(etc.join("10-admin.yaml"), "network: {}").expect("a file");
         fs::write(etc.join("10-admin.yaml.orig"), "x").expect("a file");
-        folders.put(Folder::Run, Some("one")).expect("it is written");
-        folders.put(Folder::Run, Some("two")).expect("it is written again");
-        folders.put(Folder::Etc, None).expect("nothing is there");
+        folders.put(Folder::Run, OWN, Some("one")).expect("it is written");
+        folders.put(Folder::Run, OWN, Some("two")).expect("it is written again");
+        folders.put(Folder::Etc, OWN, None).expect("nothing is there");
         let files = folders.read().expect("they are read");
         let names: Vec<String> = files.iter().map(|(file, _)| file.to_string()).collect();
         assert_eq!(names, ["/etc/netplan/10-admin.yaml", "/run/netplan/90-nmstated.yaml"]);
-        let own = Own::of(&files);
+        let own = Own::of(&files, OWN);
         assert_eq!((own.text(), own.etc.as_deref()), ("two", None));
         let run = root.path().join("run/netplan");
         let mode = fs::metadata(run.join(OWN)).expect("is there").permissions().mode();
@@ -194,7 +195,7 @@ mod tests {
         assert_eq!(copy.read().expect("is read"), files);
         let copy = Folders::copy(&files.without(&[OWN]), &scratch).expect("another in its place");
         assert_eq!(copy.read().expect("is read").iter().count(), 1);
-        folders.put(Folder::Run, None).expect("it goes");
-        assert_eq!(Own::of(&folders.read().expect("is read")), Own::default());
+        folders.put(Folder::Run, OWN, None).expect("it goes");
+        assert_eq!(Own::of(&folders.read().expect("is read"), OWN), Own::default());
     }
 }

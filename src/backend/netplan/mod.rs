@@ -11,6 +11,7 @@
 //! | `foreign` | somebody's `netplan try` |
 //! | `lower` | from a plan to what netplan is to say; pure |
 //! | `refuse` | what it cannot say; pure |
+//! | `native` | documents in netplan's own words; pure |
 //! | `remainder` | what is left to the kernel; pure |
 //! | `snapshot` | what leads back, as data |
 //! | `observer` | the network as a state |
@@ -19,6 +20,7 @@
 mod folders;
 mod foreign;
 mod lower;
+mod native;
 mod observer;
 mod overlay;
 mod programs;
@@ -31,9 +33,10 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
@@ -47,9 +50,14 @@ use super::kernel::op::Op;
 use super::kernel::{self, Facts, KernelBackend};
 use super::observer::Observer;
 use super::{Backend, Capabilities, Doing, Failure, Observation, Progress, Snapshot, Step};
-use crate::netplan::{Composed, Config, Devices, File, Folder, Kind, OWN, Renderer, Target, compose};
+use crate::netplan::{
+    Composed, Config, Devices, File, Files, Folder, Kind, NATIVE, OWN, Renderer, Target, compose, native_of,
+    native_text, understand, with_native,
+};
 use crate::plan::{self, Change, Plan};
-use crate::state::{ErrorKind, Interface, InterfaceState, InterfaceType, Path as Place, Problem, State};
+use crate::state::{
+    ErrorKind, Interface, InterfaceState, InterfaceType, Native, Path as Place, Problem, State,
+};
 
 /// How long what netplan has handed over may take to come nearer to what was asked for: networkd is done in
 /// a tenth of a second, NetworkManager starts anew.
@@ -62,6 +70,8 @@ const APPLY_ROUNDS: u32 = 2;
 /// How long a rollback waits for somebody's `netplan try` to end, and how often it looks.
 const TRY_MAX: Duration = Duration::from_secs(60);
 const TRY_LOOK: Duration = Duration::from_millis(500);
+/// How long planning waits for what netplan says of the files.
+const ANSWER_MAX: Duration = Duration::from_secs(25);
 /// Exists while netplan may have been told something that no commit or rollback has ended.
 const TOLD: &str = "told";
 
@@ -77,6 +87,9 @@ pub struct NetplanBackend {
     /// Where the files do not say.
     renderer: Renderer,
     images: Images,
+    runtime: Handle,
+    /// What netplan has said last of what it was shown.
+    checked: Mutex<Option<(Files, Result<(), Failure>)>>,
     observer: Arc<Observer<Images>>,
     revision: watch::Receiver<u64>,
 }
@@ -84,8 +97,21 @@ pub struct NetplanBackend {
 /// What is to be done, as netplan hears it.
 struct Told {
     last: Arc<Last>,
-    own: Own,
     composed: Composed,
+    /// The file of what is said in netplan's own words, where that changes.
+    native: Option<String>,
+}
+
+impl Told {
+    /// The files as they will be.
+    fn then(&self) -> Files {
+        let mut then = self.last.files.clone();
+        then.insert(File::new(Folder::Run, OWN), self.composed.text.clone());
+        if let Some(text) = &self.native {
+            then.insert(File::new(Folder::Run, NATIVE), text.clone());
+        }
+        then
+    }
 }
 
 /// What the kernel's operations complete.
@@ -125,7 +151,20 @@ impl NetplanBackend {
         let (revised, revision) = watch::channel(0);
         tokio::spawn(follow(images.clone(), revised));
         let observer = Observer::new(images.clone());
-        Ok(Self { kernel, programs, folders, root, scratch, renderer, images, observer, revision })
+        let (runtime, checked) = (Handle::current(), Mutex::new(None));
+        Ok(Self {
+            kernel,
+            programs,
+            folders,
+            root,
+            scratch,
+            renderer,
+            images,
+            runtime,
+            checked,
+            observer,
+            revision,
+        })
     }
 
     /// Whether these files define anything, in words: then netplan is what has the network.
@@ -171,15 +210,37 @@ impl NetplanBackend {
         let Configs { all, own, foreign } =
             last.read.as_ref().map_err(|error| vec![refuse::broken(error)])?;
         let devices = self.devices();
-        let wanted = lower::lower(plan, now, all, &devices);
         let target = Target { renderer: self.renderer(foreign), version: self.programs.version };
-        let composed = compose(own, foreign, &wanted, &target, &devices);
+        let native = plan.changes.iter().find_map(|change| match change {
+            Change::Network(change) => Some(change.after.clone().unwrap_or_else(Native::nothing)),
+            _ => None,
+        });
+        let composed = match &native {
+            None => compose(own, foreign, &lower::lower(plan, now, all, &devices), &target, &devices),
+            Some(native) => {
+                let read = |files: &Files| Config::read(files).map_err(|error| vec![refuse::broken(&error)]);
+                let then = with_native(&last.files, native);
+                let (all, foreign) = (read(&then)?, read(&then.without(&[OWN]))?);
+                let mut wanted = lower::lower(plan, now, &all, &devices);
+                wanted.leave_to(&read(&then.only(NATIVE))?, &devices);
+                let mut composed = compose(own, &foreign, &wanted, &target, &devices);
+                if let Ok(composed) = &mut composed {
+                    let made_again = plan.changes.iter().filter_map(|change| match change {
+                        Change::Interface(change) if change.rebuild => Some(change.name.clone()),
+                        _ => None,
+                    });
+                    composed.delete_first.extend(made_again);
+                }
+                composed
+            }
+        };
         let mut composed = composed.map_err(|refusals| refuse::problems(plan, refusals))?;
         // What could not be made again is never deleted: verification says what is not as it shall be.
         composed
             .delete_first
             .retain(|name| now.interfaces().iter().filter(|now| now.name == *name).all(can_be_made_again));
-        Ok(Told { own: Own::of(&last.files), last, composed })
+        let native = native.as_ref().map(native_text);
+        Ok(Told { last, composed, native })
     }
 
     async fn carry_out(&self, plan: Arc<Plan>, progress: Progress<'_>) -> Result<(), Failure> {
@@ -193,18 +254,20 @@ impl NetplanBackend {
             Try::Dead => self.clear_try()?,
         }
         let now = self.observer.look().await?.state;
-        let Told { last, own, composed } = self.tell(&plan, &now).map_err(|problems| first(&problems))?;
+        let told = self.tell(&plan, &now).map_err(|problems| first(&problems))?;
         let is_told = plan.changes.iter().any(is_netplans);
         if is_told {
             step(1, "check netplan's configuration");
-            let mut then = last.files.clone();
-            then.insert(File::new(Folder::Run, OWN), composed.text.clone());
-            self.programs.check(&then).await?;
+            self.check(told.then()).await?;
             self.programs.at_rest().await?;
             step(2, "write netplan's configuration");
             self.mark()?;
-            if composed.text != own.text() {
-                self.folders.put(Folder::Run, Some(&composed.text))?;
+            let Told { last, composed, native } = &told;
+            if composed.text != Own::of(&last.files, OWN).text() {
+                self.folders.put(Folder::Run, OWN, Some(&composed.text))?;
+            }
+            if let Some(text) = native {
+                self.folders.put(Folder::Run, NATIVE, Some(text))?;
             }
             self.delete(&composed.delete_first, progress).await?;
             step(3, "netplan apply");
@@ -228,6 +291,21 @@ impl NetplanBackend {
         };
         let patience = if is_told { self.patience()? } else { Duration::ZERO };
         self.finish(Purpose::Change, rest, patience, progress).await
+    }
+
+    /// Has netplan say whether it understands these files; what it said last is remembered.
+    async fn check(&self, files: Files) -> Result<(), Failure> {
+        if let Some(said) = self.said_of(&files) {
+            return said;
+        }
+        let said = self.programs.check(&files).await;
+        *self.checked.lock().unwrap_or_else(PoisonError::into_inner) = Some((files, said.clone()));
+        said
+    }
+
+    fn said_of(&self, files: &Files) -> Option<Result<(), Failure>> {
+        let checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        checked.as_ref().filter(|(known, _)| known == files).map(|(_, said)| said.clone())
     }
 
     /// Waits until the renderer has done what it was told, and does what it leaves. `rest`: what is missing.
@@ -338,11 +416,14 @@ impl NetplanBackend {
         let mut done = Ok(());
         let mut patience = Duration::ZERO;
         let last = self.images.files.last();
-        if self.is_marked() || Own::of(&last.files) != was.own {
+        let ours = [(OWN, &was.own), (NATIVE, &was.native)];
+        if self.is_marked() || ours.iter().any(|(name, was)| Own::of(&last.files, name) != **was) {
             self.try_ends().await?;
             self.mark()?;
-            self.folders.put(Folder::Run, was.own.run.as_deref())?;
-            self.folders.put(Folder::Etc, was.own.etc.as_deref())?;
+            for (name, was) in ours {
+                self.folders.put(Folder::Run, name, was.run.as_deref())?;
+                self.folders.put(Folder::Etc, name, was.etc.as_deref())?;
+            }
             let way = self.way_back(snapshot, was).await?;
             self.delete(&Vec::from_iter(way.rebuilt), progress).await?;
             for _ in 0..APPLY_ROUNDS {
@@ -429,6 +510,25 @@ impl NetplanBackend {
         let unkept = unkept.filter(|name| all.netdef_of(name, &devices).is_none());
         (dormant.collect(), unkept.collect())
     }
+
+    /// What netplan says against it; whoever carries it out is told why netplan cannot be asked.
+    fn complaint(&self, told: &Told) -> Option<Problem> {
+        let then = told.then();
+        let said = match self.said_of(&then) {
+            Some(said) => said,
+            None => {
+                let (answer, answered) = mpsc::channel();
+                let (programs, files) = (self.programs.clone(), then.clone());
+                self.runtime.spawn(async move { answer.send(programs.check(&files).await) });
+                let said = answered.recv_timeout(ANSWER_MAX).ok()?;
+                *self.checked.lock().unwrap_or_else(PoisonError::into_inner) = Some((then, said.clone()));
+                said
+            }
+        };
+        let Failure { kind, message, .. } = said.err()?;
+        let path = told.native.as_ref().and_then(|text| native::place(text, &message));
+        Some(Problem::new(kind, path.unwrap_or_else(Place::root), message))
+    }
 }
 
 const WAITS: &str = "a `netplan try` awaits confirmation: netplan applies nothing else until it has ended";
@@ -458,7 +558,9 @@ fn can_be_made_again(interface: &Interface) -> bool {
 /// Whether netplan has anything to do with it.
 fn is_netplans(change: &Change) -> bool {
     match change {
-        Change::Interface(_) | Change::Route(_) | Change::Rule(_) | Change::Dns(_) => true,
+        Change::Interface(_) | Change::Route(_) | Change::Rule(_) | Change::Dns(_) | Change::Network(_) => {
+            true
+        }
         Change::Hostname(_) | Change::OvsDb(_) | Change::Ovn(_) => false,
     }
 }
@@ -496,6 +598,17 @@ impl Backend for NetplanBackend {
         }
     }
 
+    fn translate(&self, desired: &State) -> Result<Option<(State, Vec<Place>)>, Vec<Problem>> {
+        let Some(mut native) = desired.network.clone() else { return Ok(None) };
+        let last = self.images.files.last();
+        native.fill_secrets(native_of(&last.files).as_ref()).map_err(|path| {
+            vec![Problem::invalid(path, "a hidden secret, and netplan's file of documents has none to keep")]
+        })?;
+        let meaning = understand(&native, &last.files, &self.devices(), self.renderer)?;
+        native::beside(desired, native, meaning).map(Some)
+    }
+
+    /// Has netplan look at the files as they would be, if nobody has yet.
     fn refuse(&self, plan: &Plan) -> Vec<Problem> {
         let mut problems = refuse::refuse(plan, &self.kernel.kinds().types());
         if !plan.changes.iter().any(is_netplans) {
@@ -506,7 +619,10 @@ impl Backend for NetplanBackend {
         }
         // Whoever carries the plan out says why nothing can be seen.
         if let Ok(seen) = self.observe() {
-            problems.extend(self.tell(plan, &seen.state).err().into_iter().flatten());
+            match self.tell(plan, &seen.state) {
+                Ok(told) => problems.extend(self.complaint(&told)),
+                Err(refused) => problems.extend(refused),
+            }
         }
         problems
     }
@@ -534,12 +650,13 @@ impl Backend for NetplanBackend {
     fn snapshot(&self) -> Doing<'_, Snapshot> {
         Box::pin(async {
             self.settled().await?;
-            let own = Own::of(&self.images.files.last().files);
-            if own.run.is_none() {
+            let last = self.images.files.last();
+            let (own, native) = (Own::of(&last.files, OWN), Own::of(&last.files, NATIVE));
+            if own.run.is_none() && native.run.is_none() {
                 // What netplan was told has been committed.
                 self.unmark()?;
             }
-            let private = Private { kernel: self.kernel.facts()?, own };
+            let private = Private { kernel: self.kernel.facts()?, own, native };
             let state = State::clone(&self.observer.look().await?.state);
             Ok(Snapshot { state, private: private.to_json(), touched: plan::Touched::default() })
         })
@@ -552,10 +669,13 @@ impl Backend for NetplanBackend {
     /// What netplan reads is the same before and after, so that it need not be told.
     fn persist<'a>(&'a self, _snapshot: Option<Arc<Snapshot>>, _committed: &'a State) -> Doing<'a, ()> {
         Box::pin(async {
-            let own = Own::of(&self.folders.read()?);
-            if let Some(text) = own.run {
-                self.folders.put(Folder::Etc, Some(text.as_str()).filter(|text| !text.is_empty()))?;
-                self.folders.put(Folder::Run, None)?;
+            let files = self.folders.read()?;
+            for name in [OWN, NATIVE] {
+                if let Some(text) = Own::of(&files, name).run {
+                    let text = Some(text.as_str()).filter(|text| !text.is_empty());
+                    self.folders.put(Folder::Etc, name, text)?;
+                    self.folders.put(Folder::Run, name, None)?;
+                }
             }
             self.settled().await
         })

@@ -8,7 +8,7 @@ use super::overlay::lay;
 use crate::backend::observer::Source;
 use crate::backend::{Failure, Observation, kernel};
 use crate::kernel::mirror::{Image, Link, Mirror};
-use crate::netplan::{Broken, Config, Device, Devices, Files, OWN, read};
+use crate::netplan::{Broken, Config, Device, Devices, Files, OWN, native_of, read};
 
 /// The live images that a state is made of.
 #[derive(Clone)]
@@ -97,8 +97,10 @@ impl Source for Images {
         let image = self.mirror.image();
         let mut state = cache.0.show(&image);
         // Of files that nobody understands nothing is known; who plans is told so.
-        if let Ok(configs) = &self.files.last().read {
+        let last = self.files.last();
+        if let Ok(configs) = &last.read {
             state = lay(state, &read(&configs.all, &devices(&image)));
+            state.network = native_of(&last.files);
         }
         Ok(Observation { state: Arc::new(state), revision })
     }

@@ -13,6 +13,9 @@ use crate::state::ErrorKind;
 pub(super) struct Private {
     pub kernel: Facts,
     pub own: Own,
+    /// What documents say in netplan's own words.
+    #[serde(default)]
+    pub native: Own,
 }
 
 impl Private {

@@ -35,7 +35,12 @@ pub(super) fn refuse(
         match change {
             Change::Interface(change) => interface(plan, change, image, types, &mut problems),
             Change::Dns(_) => problems.extend(resolver(image)),
-            Change::Route(_) | Change::Rule(_) | Change::Hostname(_) | Change::OvsDb(_) | Change::Ovn(_) => {}
+            Change::Route(_)
+            | Change::Rule(_)
+            | Change::Hostname(_)
+            | Change::OvsDb(_)
+            | Change::Ovn(_)
+            | Change::Network(_) => {}
         }
     }
     problems.extend(without_place(plan, now, image));

@@ -71,6 +71,7 @@ pub fn reasons(
             | Change::Route(_)
             | Change::Dns(_)
             | Change::Hostname(_)
+            | Change::Network(_)
             | Change::OvsDb(_)
             | Change::Ovn(_) => {}
         }

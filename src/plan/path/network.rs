@@ -121,7 +121,11 @@ impl<'a> Network<'a> {
                     }
                 }
                 Change::Rule(change) => then.rules.push(&change.rule),
-                Change::Dns(_) | Change::Hostname(_) | Change::OvsDb(_) | Change::Ovn(_) => {}
+                Change::Dns(_)
+                | Change::Hostname(_)
+                | Change::OvsDb(_)
+                | Change::Ovn(_)
+                | Change::Network(_) => {}
             }
         }
         then.gone.retain(|route| !new.contains(route));

@@ -6,7 +6,7 @@ use super::{
     DnsResolver, Hostname, Interface, InterfaceState, InterfaceType, OvnSettings, OvsSettings, Route,
     RouteRule, RouteRules, Routes,
 };
-use crate::state::{Node, Part, Reader, Shape, Value};
+use crate::state::{Native, Node, Part, Reader, Shape, Value};
 
 fields! {
     /// A network state: what a query shows and what a client desires. In a desired document a
@@ -28,6 +28,9 @@ fields! {
         "ovs-db" => ovs_db: Option<OvsSettings>,
         /// OVN bridge mappings.
         "ovn" => ovn: Option<OvnSettings>,
+        /// A configuration in the words of netplan, as its files have it. Only where netplan carries out
+        /// changes; a document that says it replaces what the last one said, and an empty one removes it.
+        "network" => network: Option<Native>,
     }
 }
 
@@ -43,6 +46,7 @@ impl State {
             interfaces: None,
             ovs_db: None,
             ovn: None,
+            network: None,
         }
     }
 
@@ -75,6 +79,7 @@ impl State {
     /// Makes every secret of this copy print itself.
     pub fn reveal_secrets(&mut self) {
         self.interfaces.iter_mut().flatten().for_each(Interface::reveal_secrets);
+        self.network.iter_mut().for_each(Native::reveal);
     }
 }
 

@@ -518,7 +518,7 @@ impl<'a> Lowering<'a> {
                 }
                 Change::Interface(_) | Change::Route(_) | Change::Rule(_) => {}
                 // Refused: they are in no kernel.
-                Change::OvsDb(_) | Change::Ovn(_) => {}
+                Change::OvsDb(_) | Change::Ovn(_) | Change::Network(_) => {}
             }
         }
     }

@@ -1,10 +1,8 @@
-# A host of netplan: the service finds that out by itself, says why, and a change is a file beside that of the
-# administrator, in /run until it is committed.
+# A host of netplan: a change is a file beside that of the administrator, in /run until it is committed.
 source ./netplan
 own=90-nmstated.yaml
 trap 'document lab0 | sed "s/state: up/state: absent/" | nmctl apply - || true' EXIT
 [ "$(nmctl status --json | jq -r .backend)" = netplan ]
-nmctl status | grep -F 'backend'
 nmctl show admin0 | grep -F 198.18.0.1
 
 began=$(date +%s%N)
@@ -18,7 +16,8 @@ document lab0 | nmctl apply - 2>&1 | grep -F 'nothing to change'
 
 # netplan itself finds nothing to do about it.
 netplan apply
-nmctl show lab0 | grep -F 192.0.2.7
+is_there() { nmctl show lab0 | grep -F 192.0.2.7; }
+within 60 is_there
 
 document lab0 | sed "s/state: up/state: absent/" | nmctl apply -
 lacks_link lab0

@@ -1,0 +1,56 @@
+# A document in netplan's own words: planned, applied, verified, rolled back, kept, replaced and removed; and what netplan
+# does not understand is refused while planning, at its place in the document.
+source ./peers
+source ./netplan
+trap 'echo "network: {}" | nmctl apply - || true; peers_gone' EXIT
+own=91-nmstated-native.yaml
+peer eth1
+renderer=$(sed -n 's/^ *renderer: //p' /etc/netplan/10-admin.yaml)
+static() { # address
+  cat <<DOCUMENT
+# The case of old: a fixed address instead of a lease.
+network:
+  version: 2
+  ethernets:
+    eth1:
+      renderer: $renderer
+      dhcp4: no
+      addresses: [$1/24]
+DOCUMENT
+}
+has_address() { ip -4 address show eth1 | grep -F " $1/24"; }
+everything >before
+
+static 192.0.2.7 >one.yml
+nmctl plan one.yml >said
+grep -F '+ ethernets.eth1.dhcp4: no' said
+grep -F '+ ipv4.address: 192.0.2.7/24' said
+nmctl apply --no-commit --timeout 120 one.yml
+has_address 192.0.2.7
+ping -c 1 -W 5 192.0.2.1
+[ "$(stat -c %a /run/netplan/$own)" = 600 ] && [ ! -e /etc/netplan/$own ]
+nmctl plan one.yml | grep -F 'nothing to change'
+nmctl show | grep -A 9 '^network:'
+nmctl rollback
+within 30 as_before
+[ ! -e /run/netplan/$own ]
+
+# The same over D-Bus.
+"${bus[@]}" Apply 'sa{sv}' "$(cat one.yml)" 0 >said
+within 60 has_address 192.0.2.7
+within 60 test -e /etc/netplan/$own
+[ ! -e /run/netplan/$own ]
+# Another in its place, which says less of the link and more beside it.
+static 192.0.2.8 | sed 's/^  ethernets:/  bridges: {br7: {renderer: '"$renderer"', addresses: [198.51.100.1\/24]}}\n&/' | nmctl apply -
+has_address 192.0.2.8
+if has_address 192.0.2.7; then false; fi
+has_link br7
+# Two documents do not say of one interface.
+document br7 | refused 'defines it' nmctl plan -
+printf 'network: {ethernets: {eth1: {adresses: [192.0.2.1/24]}}}\n' | refused 'network.ethernets.eth1.adresses' nmctl plan -
+printf 'network: {version: 1}\n' | refused 'network.version' nmctl plan -
+echo 'network: {}' | nmctl apply -
+lacks_link br7
+if has_address 192.0.2.8; then false; fi
+[ ! -e /etc/netplan/$own ] && [ ! -e /run/netplan/$own ]
+untouched
