@@ -48,6 +48,7 @@ use self::remainder::Rest;
 use self::snapshot::Private;
 use super::kernel::op::Op;
 use super::kernel::{self, Facts, KernelBackend};
+use super::nm;
 use super::observer::Observer;
 use super::{Backend, Capabilities, Doing, Failure, Observation, Progress, Snapshot, Step};
 use crate::netplan::{
@@ -611,6 +612,7 @@ impl Backend for NetplanBackend {
     /// Has netplan look at the files as they would be, if nobody has yet.
     fn refuse(&self, plan: &Plan) -> Vec<Problem> {
         let mut problems = refuse::refuse(plan, &self.kernel.kinds().types());
+        problems.extend(nm::without_netdev_tables(plan));
         if !plan.changes.iter().any(is_netplans) {
             return problems;
         }

@@ -22,6 +22,19 @@ pub(super) fn lay(mut kernel: State, said: &State) -> State {
 
 fn complete(interface: &mut Interface, said: &Interface) {
     interface.ieee8021x.clone_from(&said.ieee8021x);
+    // NetworkManager listens, waits and balances in user space.
+    if said.lldp.is_some() {
+        interface.lldp.clone_from(&said.lldp);
+    }
+    if said.wait_ip.is_some() {
+        interface.wait_ip = said.wait_ip;
+    }
+    let balances = said.bond.as_ref().and_then(|bond| bond.options.as_ref()?.balance_slb);
+    if let Some(options) = interface.bond.as_mut().and_then(|bond| bond.options.as_mut())
+        && balances.is_some()
+    {
+        options.balance_slb = balances;
+    }
     for (ip, said) in [(&mut interface.ipv4, &said.ipv4), (&mut interface.ipv6, &said.ipv6)] {
         let Some(said) = said.as_deref() else { continue };
         let is_bare = ip.as_deref().is_none_or(|ip| ip.addresses().is_empty());
@@ -47,7 +60,7 @@ fn addressing(ip: &mut Ip, said: &Ip) {
     }
     take! {
         dhcp, autoconf, dhcp_client_id, dhcp_duid, auto_dns, auto_gateway, auto_routes, auto_route_table_id,
-        auto_route_metric, dhcp_send_hostname, dhcp_custom_hostname,
+        auto_route_metric, dhcp_send_hostname, dhcp_custom_hostname, addr_gen_mode, token,
     }
 }
 

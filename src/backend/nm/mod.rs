@@ -350,10 +350,7 @@ impl Backend for NmBackend {
                 {
                     problems.extend(refuse::resolver_set_by(plan, &file));
                 }
-                let filtering = refuse::without_netdev_tables(plan);
-                if !filtering.is_empty() && !has_netdev_tables() {
-                    problems.extend(filtering);
-                }
+                problems.extend(without_netdev_tables(plan));
                 problems
             }
             // Whoever carries the plan out says so.
@@ -437,6 +434,12 @@ impl Backend for NmBackend {
             self.settled().await
         })
     }
+}
+
+/// Bonds that NetworkManager cannot make with this kernel.
+pub(super) fn without_netdev_tables(plan: &Plan) -> Vec<Problem> {
+    let filtering = refuse::without_netdev_tables(plan);
+    if filtering.is_empty() || has_netdev_tables() { Vec::new() } else { filtering }
 }
 
 /// Where the kernel does not say, NetworkManager finds out.

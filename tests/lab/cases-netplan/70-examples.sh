@@ -14,6 +14,8 @@ renderer=$(sed -n 's/^ *renderer: //p' /etc/netplan/10-admin.yaml)
 places() { # folder/name
   case $1 in
     managed/ovs-db | managed/ovn) echo "${1#managed/}" ;;
+    # This kernel has no nftables for devices.
+    managed/bond-balance-slb) echo link-aggregation.options.balance_slb ;;
     host/dns) [ "$renderer" = NetworkManager ] || echo dns-resolver.config.options ;;
     *)
       awk -v name="$1.yml" '$1 == "###" { on = $2 == name } on && $1 == "refused:"' \
