@@ -8,8 +8,9 @@ nothing_of_it() { lacks_link lab0 && [ ! -e $own ] && [ ! -e /etc/netplan/90-nms
 
 broken 'network:' '  ethernets: {eth7: {dhcp4: true'
 document lab0 | refused '/etc/netplan/20-broken.yaml:' nmctl plan -
-# What only netplan itself knows: before anything is written.
+# What only netplan itself knows: while planning, before anything is written.
 broken 'network:' '  ethernets:' '    eth7:' '      adresses: [192.0.2.1/24]'
+document lab0 | refused '/etc/netplan/20-broken.yaml:4:7' nmctl plan -
 document lab0 | refused '/etc/netplan/20-broken.yaml:4:7' nmctl apply -
 nothing_of_it
 rm /etc/netplan/20-broken.yaml

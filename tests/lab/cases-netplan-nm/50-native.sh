@@ -1,0 +1,1 @@
+../cases-netplan/50-native.sh

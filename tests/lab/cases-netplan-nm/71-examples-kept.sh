@@ -1,0 +1,1 @@
+../cases-netplan/71-examples-kept.sh
