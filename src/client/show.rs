@@ -23,8 +23,17 @@ const ALWAYS: [(&str, &str); 4] =
     [("route-rules", "{}"), ("routes", "{}"), ("interfaces", "[]"), ("ovn", "{}")];
 
 /// The order of sections (schema 8.1); others follow.
-const ORDER: [&str; 8] =
-    ["hostname", "dns-resolver", "route-rules", "routes", "interfaces", "ovs-db", "ovn", "description"];
+const ORDER: [&str; 9] = [
+    "hostname",
+    "dns-resolver",
+    "route-rules",
+    "routes",
+    "interfaces",
+    "ovs-db",
+    "ovn",
+    "network",
+    "description",
+];
 
 /// A state as the commands print it.
 pub struct Arranged<'t>(Vec<(String, Cow<'t, RawValue>)>);

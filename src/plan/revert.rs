@@ -17,6 +17,11 @@ use crate::state::{
 
 /// A document that leads back to `current` once the plan for `desired` has been carried out.
 pub fn revert(desired: &State, current: &State, plan: &Plan) -> State {
+    let network = network_change(plan).map(|change| change.before.clone().unwrap_or_else(Native::nothing));
+    if network.is_some() && desired.interfaces().is_empty() {
+        // All else is what that means.
+        return State { network, ..State::empty() };
+    }
     let (added, removed) = route_changes(plan);
     // A pattern looks at less than everything, so what it would take along is said again.
     let index = Index::new(current.config_routes().iter());
@@ -49,7 +54,7 @@ pub fn revert(desired: &State, current: &State, plan: &Plan) -> State {
             _ => None,
         }),
         ovn: ovn_change(plan).map(revert_ovn),
-        network: network_change(plan).map(|change| change.before.clone().unwrap_or_else(Native::nothing)),
+        network,
     }
 }
 

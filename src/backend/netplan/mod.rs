@@ -606,7 +606,7 @@ impl Backend for NetplanBackend {
             vec![Problem::invalid(path, "a hidden secret, and netplan's file of documents has none to keep")]
         })?;
         let meaning = understand(&native, &last.files, &self.devices(), self.renderer)?;
-        native::beside(desired, native, meaning).map(Some)
+        Ok(Some(native::beside(desired, native, meaning)))
     }
 
     /// Has netplan look at the files as they would be, if nobody has yet.

@@ -1,29 +1,18 @@
 //! Documents in netplan's own words, beside what a document says in the schema. Pure.
 
 use crate::netplan::{Meaning, NATIVE, place_in};
-use crate::state::{Native, Path, Position, Problem, RouteRules, Routes, State};
+use crate::state::{Native, Path, Position, RouteRules, Routes, State};
 
-/// `desired`, with what `native` means at the end; and the places of the interfaces that this adds.
-pub(super) fn beside(
-    desired: &State,
-    native: Native,
-    meaning: Meaning,
-) -> Result<(State, Vec<Path>), Vec<Problem>> {
+/// `desired`, with what `native` means at the end; and the places of the interfaces that this adds. What the
+/// document says of an interface itself stays: a state that is shown has both.
+pub(super) fn beside(desired: &State, native: Native, meaning: Meaning) -> (State, Vec<Path>) {
     let Meaning { state: meant, places } = meaning;
-    let twice =
-        meant.interfaces().iter().zip(&places).filter(|(one, _)| desired.interface(&one.name).is_some());
-    let problems: Vec<Problem> = twice
-        .map(|(one, place)| {
-            let text = format!("the document says of `{}` under `interfaces`, too", one.name);
-            Problem::invalid(place.clone(), text)
-        })
-        .collect();
-    if !problems.is_empty() {
-        return Err(problems);
-    }
+    let added = meant.interfaces().iter().zip(places);
+    let added = added.filter(|(one, _)| desired.interface(&one.name).is_none());
+    let (added, places): (Vec<_>, Vec<_>) = added.map(|(one, place)| (one.clone(), place)).unzip();
     let mut whole = desired.clone();
     whole.network = Some(native);
-    whole.interfaces.get_or_insert_default().extend(meant.interfaces().iter().cloned());
+    whole.interfaces.get_or_insert_default().extend(added);
     if !meant.config_routes().is_empty() {
         let routes = desired.config_routes().iter().chain(meant.config_routes()).cloned();
         whole.routes = Some(Routes { running: None, config: Some(routes.collect()) });
@@ -35,7 +24,7 @@ pub(super) fn beside(
     if whole.dns_resolver.is_none() {
         whole.dns_resolver = meant.dns_resolver;
     }
-    Ok((whole, places))
+    (whole, places)
 }
 
 /// The place in the document of what netplan complains of, as `/run/netplan/91-x.yaml:4:7: ...`.

@@ -23,14 +23,15 @@ everything >before
 
 static 192.0.2.7 >one.yml
 nmctl plan one.yml >said
-grep -F '+ ethernets.eth1.dhcp4: no' said
+grep -F '+ ethernets.eth1.dhcp4: ' said
 grep -F '+ ipv4.address: 192.0.2.7/24' said
 nmctl apply --no-commit --timeout 120 one.yml
 has_address 192.0.2.7
 ping -c 1 -W 5 192.0.2.1
 [ "$(stat -c %a /run/netplan/$own)" = 600 ] && [ ! -e /etc/netplan/$own ]
-nmctl plan one.yml | grep -F 'nothing to change'
+nmctl plan --exit-code one.yml
 nmctl show | grep -A 9 '^network:'
+nmctl show | nmctl plan --exit-code -
 nmctl rollback
 within 30 as_before
 [ ! -e /run/netplan/$own ]
