@@ -8,7 +8,7 @@ use nmstated::state::{
     Document, Interface, InterfaceType, Mode, Node, SectionInfo, Shape, State, Value, json_schema,
 };
 
-const FOLDERS: [&str; 4] = ["kernel", "host", "managed", "query"];
+const FOLDERS: [&str; 5] = ["kernel", "host", "managed", "netplan", "query"];
 
 fn examples() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples");

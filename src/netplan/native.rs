@@ -97,8 +97,12 @@ pub fn understand(
 ) -> Result<Meaning, Vec<Problem>> {
     let then = with_native(files, native);
     let wrong = |Broken { file, problem }: Broken| {
-        let message = format!("{file}: {}", problem.message);
-        vec![Problem::invalid(place(&[]), message)]
+        let own = (file.name == NATIVE).then(|| place_in(&native_text(native), problem.at?)).flatten();
+        let message = match own {
+            Some(_) => problem.message.clone(),
+            None => format!("{file}: {}", problem.message),
+        };
+        vec![Problem::invalid(own.unwrap_or_else(|| place(&[])), message)]
     };
     let only = |files: &Files, name: &str| Config::read(&files.only(name)).map_err(wrong);
     let (ours, new, old) = (only(files, OWN)?, only(&then, NATIVE)?, only(files, NATIVE)?);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Serialize, Serializer};
-use serde_json::Value as Json;
+use serde_json::{Number, Value as Json};
 
 use super::{Entry, HIDDEN_SECRET, Node, Part, Path, Position, Reader, Shape, Value};
 
@@ -105,21 +105,16 @@ impl fmt::Debug for Native {
 impl Part for Native {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         for entry in reader.entries(node)? {
-            let is_version = entry.key == "version" && entry.value.text() != Some("2");
-            let is_list = !matches!(entry.key.as_str(), "version" | "renderer")
-                && !matches!(entry.value.value, Value::Map(_));
-            reader.at_key(&entry.key, |reader| match (is_version, is_list) {
-                (true, _) => reader.problem(&entry.value, "netplan knows version 2"),
-                (_, true) => drop(reader.expected::<()>(&entry.value, "a mapping")),
-                _ => {}
-            });
+            if entry.key == "version" && entry.value.text() != Some("2") {
+                reader.at_key("version", |reader| reader.problem(&entry.value, "netplan knows version 2"));
+            }
         }
         repeated(node, reader);
         Some(Self::new(node.clone()))
     }
 
     fn shape() -> Shape {
-        Shape::Anything
+        Shape::Table(Box::new(Shape::Anything))
     }
 }
 
@@ -156,19 +151,14 @@ fn json(node: &Node) -> Json {
             Json::Object(entries.iter().map(|entry| (entry.key.clone(), json(&entry.value))).collect())
         }
         Value::List(items) => items.iter().map(json).collect(),
-        Value::Scalar { text, .. } if node.is_null() => {
-            if text.is_empty() {
-                Json::Null
-            } else {
-                text.as_str().into()
-            }
-        }
+        Value::Scalar { .. } if node.is_null() => Json::Null,
         Value::Scalar { text, plain } => match text.as_str() {
             "true" if *plain => true.into(),
             "false" if *plain => false.into(),
             _ => {
-                let number = text.parse::<u64>().ok().filter(|number| *plain && number.to_string() == *text);
-                number.map_or_else(|| text.as_str().into(), Json::from)
+                let number = text.parse::<Number>().ok();
+                let number = number.filter(|number| *plain && number.to_string() == *text);
+                number.map_or_else(|| text.as_str().into(), Json::Number)
             }
         },
     }
@@ -282,7 +272,6 @@ mod tests {
         for (text, because) in [
             ("network: 5", "network: expected a mapping, found `5`"),
             ("network: {version: 1}", "network.version: netplan knows version 2"),
-            ("network: {ethernets: []}", "network.ethernets: expected a mapping, found a list"),
             ("network: {bonds: {a: {}, a: {}}}", "network.bonds.a: key `a` is given twice"),
         ] {
             let problems = Document::from_text(text).and_then(|document| document.state());
