@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::{Broken, Config, Devices, File, Files, Folder, Kind, NATIVE, OWN, Renderer, read};
+use super::{Broken, Config, Devices, File, Files, Folder, NATIVE, OWN, Renderer, read};
 use crate::state::{
     AbsentState, DnsResolver, Interface, InterfaceState, InterfaceType, Native, Node, Path, Position,
     Problem, Route, RouteRule, RouteRules, RouteState, Routes, State, Value,
@@ -185,7 +185,12 @@ impl Meaning {
         for interface in says.interfaces() {
             let Some(netdef) = all_now.netdef_of(&interface.name, devices) else { continue };
             let is_gone = old.netdefs.contains_key(&netdef.id) && !all_then.netdefs.contains_key(&netdef.id);
-            if is_gone && is_known(interface) {
+            let is_cable = netdef.kind.is_physical()
+                && devices
+                    .get(&interface.name)
+                    .is_some_and(|device| device.driver.as_deref() == Some("veth"));
+            // Who made the cable did so for another; only its configuration goes.
+            if is_gone && is_known(interface) && !is_cable {
                 let absent =
                     Interface::new(&interface.name, interface.kind().clone(), InterfaceState::Absent);
                 found.insert(&interface.name, (absent, place(&[])));
@@ -194,7 +199,7 @@ impl Meaning {
         for interface in will_say.interfaces() {
             let Some(netdef) = all_then.netdef_of(&interface.name, devices) else { continue };
             // Hardware that is not there is configured when it comes.
-            let is_there = !is_hardware(netdef.kind) || devices.contains_key(&interface.name);
+            let is_there = !netdef.kind.is_physical() || devices.contains_key(&interface.name);
             if new.netdefs.contains_key(&netdef.id) && is_known(interface) && is_there {
                 let mut own = interface.clone();
                 if own.identifier.take().is_some() && netdef.get("macaddress").is_none() {
@@ -208,10 +213,6 @@ impl Meaning {
         self.state.interfaces = Some(interfaces);
         self.places = places;
     }
-}
-
-fn is_hardware(kind: Kind) -> bool {
-    kind.is_physical()
 }
 
 /// Of others, nobody here knows what they are like when they are done.

@@ -280,7 +280,8 @@ impl NetplanBackend {
         let capabilities = Arc::new(Capabilities { dormant, unkept, ..self.capabilities() });
         let mut touched = plan::Touched::default();
         touched.extend(&plan);
-        let others = Arc::new(self.others(&now, &touched));
+        let then = Config::read(&told.then()).map_err(|error| failure(refuse::broken(&error).message))?;
+        let others = Arc::new(self.others(&now, &touched, &then));
         let rest = || {
             let (plan, capabilities) = (plan.clone(), capabilities.clone());
             let (was, others) = (now.clone(), others.clone());
@@ -364,15 +365,11 @@ impl NetplanBackend {
         Ok(if uses(Renderer::NetworkManager) { NETWORK_MANAGER_MAX } else { NETWORKD_MAX })
     }
 
-    /// The interfaces that netplan defines and that are not touched by a change of `was`.
-    fn others(&self, was: &State, touched: &plan::Touched) -> BTreeSet<String> {
-        let devices = self.devices();
-        let last = self.images.files.last();
-        // Of files that nobody understands nothing is applied.
-        let Ok(configs) = &last.read else { return BTreeSet::new() };
-        let reach = touched.reach(was, was);
+    /// The interfaces that `config` defines and that are not touched by a change of `was`.
+    fn others(&self, was: &State, touched: &plan::Touched, config: &Config) -> BTreeSet<String> {
+        let (devices, reach) = (self.devices(), touched.reach(was, was));
         let names = was.interfaces().iter().map(|interface| &interface.name);
-        let is_defined = |name: &&String| configs.all.netdef_of(name, &devices).is_some();
+        let is_defined = |name: &&String| config.netdef_of(name, &devices).is_some();
         names.filter(|name| !reach.contains(*name)).filter(is_defined).cloned().collect()
     }
 
@@ -386,7 +383,11 @@ impl NetplanBackend {
     /// The way back from here.
     async fn way_back(&self, snapshot: &Arc<Snapshot>, was: &Arc<Private>) -> Result<WayBack, Failure> {
         let (snapshot, was) = (snapshot.clone(), was.clone());
-        let others = self.others(&snapshot.state, &snapshot.touched);
+        let last = self.images.files.last();
+        // Of files that nobody understands nothing is applied.
+        let others =
+            last.read.as_ref().map(|configs| self.others(&snapshot.state, &snapshot.touched, &configs.all));
+        let others = others.unwrap_or_default();
         let mirror = self.kernel.mirror().clone();
         self.once_settled(move |now| {
             let facts = Facts::of_links(&mirror.image());

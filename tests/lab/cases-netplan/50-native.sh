@@ -51,12 +51,11 @@ static 192.0.2.8 | sed 's/^  ethernets:/  bridges: {br7: {renderer: '"$renderer"
 has_address 192.0.2.8
 if has_address 192.0.2.7; then false; fi
 has_link br7
-# Two documents do not say of one interface.
-document br7 | refused 'defines it' nmctl plan -
 printf 'network: {ethernets: {eth1: {adresses: [192.0.2.1/24]}}}\n' | refused 'network.ethernets.eth1.adresses' nmctl plan -
 printf 'network: {version: 1}\n' | refused 'network.version' nmctl plan -
 echo 'network: {}' | nmctl apply -
 lacks_link br7
+has_link eth1
 if has_address 192.0.2.8; then false; fi
 [ ! -e /etc/netplan/$own ] && [ ! -e /run/netplan/$own ]
 untouched
