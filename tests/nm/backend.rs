@@ -283,6 +283,59 @@ fn what_networkmanager_does_not_hold_comes_back_too() {
     });
 }
 
+/// What a bridge or a bond says of its ports stands in profiles of theirs.
+#[test]
+fn a_port_whose_options_change_is_kept_with_its_controller_and_comes_back_with_it() {
+    with_manager(|harness| async {
+        site(&harness);
+        harness.nmcli(&[
+            "connection",
+            "modify",
+            "one",
+            "connection.master",
+            "br0",
+            "connection.slave-type",
+            "bridge",
+        ]);
+        harness.nmcli(&["connection", "up", "one"]);
+        let host = Host::on(harness).await;
+        let document =
+            "interfaces: [{name: br0, type: linux-bridge, bridge: {port: [{name: eth1, stp-priority: 5}]}}]";
+        let priority = |host: &Host| {
+            let files = host.files();
+            let (path, contents) =
+                files.iter().find(|(_, file)| file.contains("id=one")).expect("it is there");
+            (path.starts_with("/etc/"), contents.contains("priority=5"))
+        };
+        // NetworkManager notes when it was last active.
+        let stored = |host: &Host| -> Vec<(String, String)> {
+            let said = |file: &str| {
+                file.lines().filter(|line| !line.starts_with("timestamp=")).collect::<Vec<_>>().join("\n")
+            };
+            host.files().iter().map(|(path, file)| (path.clone(), said(file))).collect()
+        };
+        let (before, files) = (host.shown().await, stored(&host));
+        let progress: Progress<'_> = &|_| {};
+        for is_kept in [false, true] {
+            let snapshot = host.snapshot(document).await;
+            let plan = Arc::new(host.plan(document).await);
+            soon(host.backend.execute(plan, progress)).await.expect("it is carried out");
+            soon(host.backend.sync()).await.expect("it can be seen");
+            if is_kept {
+                soon(host.backend.persist(Some(snapshot.clone()), &State::empty()))
+                    .await
+                    .expect("it is kept");
+                assert_eq!(priority(&host), (true, true));
+            }
+            host.restore(&snapshot).await;
+            let net = host.backend.safety_net(&snapshot).expect("it is there");
+            soon(net.set(None)).await.expect("it goes");
+            pretty(&before, &host.shown().await);
+            pretty(&format!("{files:#?}"), &format!("{:#?}", stored(&host)));
+        }
+    });
+}
+
 /// Debian's has no plugin for it (semantics V43).
 #[test]
 fn open_vswitch_needs_a_plugin_of_networkmanager() {

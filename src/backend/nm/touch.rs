@@ -1,5 +1,5 @@
-//! Which profiles are those of a transaction: the ones of the interfaces that it touches, and the
-//! holders of routes, rules and name servers that it changes. Pure.
+//! Which profiles are those of a transaction: the ones of the interfaces that it touches, of ports whose options it
+//! changes, and the holders of routes, rules and name servers that it changes. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +23,8 @@ pub(super) struct Touch<'a> {
     interfaces: BTreeMap<String, Vec<Which>>,
 }
 
+/// Settings of a profile: what it is to its controller.
+const PORTS: [&str; 2] = ["bond-port", "bridge-port"];
 /// Of `ipv4` and `ipv6`: what a profile holds that documents say beside the interfaces.
 const ROUTES: [&str; 4] = ["route-data", "gateway", "method", "may-fail"];
 const RULES: [&str; 1] = ["routing-rules"];
@@ -46,7 +48,8 @@ impl<'a> Touch<'a> {
         reach.extend(ports);
         let mut touch = Self { touched, was, image, reach, interfaces };
         let new = touch.interfaces.keys().filter(|uuid| !was.profiles.contains_key(*uuid));
-        let holders = was.profiles.keys().chain(new).filter(|uuid| touch.is_holder(uuid));
+        let holders =
+            was.profiles.keys().chain(new).filter(|uuid| touch.is_holder(uuid) || touch.is_port(uuid));
         let names = holders.flat_map(|uuid| touch.of(uuid)).map(|which| which.name.clone());
         let names: Vec<String> = names.collect();
         touch.reach.extend(names);
@@ -63,6 +66,25 @@ impl<'a> Touch<'a> {
         let then = self.was.profiles.get(uuid).map(|was| was.interfaces.as_slice());
         let now = self.interfaces.get(uuid).map(Vec::as_slice);
         then.into_iter().chain(now).flatten()
+    }
+
+    /// Whether a profile differs in what it is to a bond or a bridge that is touched, and in nothing else: documents
+    /// say that of the controller.
+    fn is_port(&self, uuid: &str) -> bool {
+        let (Some(was), Some((_, stored))) = (self.was.profiles.get(uuid), self.image.stored(uuid)) else {
+            return false;
+        };
+        let controller = stored.profile.text("connection", "master").unwrap_or_default();
+        let of_uuid = self.image.stored(controller).and_then(|(_, stored)| stored.profile.interface_name());
+        let controller = of_uuid.unwrap_or(controller);
+        let rest = |profile: &Profile| {
+            let mut rest = profile.clone();
+            rest.0.retain(|setting, _| !PORTS.contains(&setting.as_str()));
+            rest
+        };
+        self.reach.contains(controller)
+            && !is_same(&was.profile, &stored.profile)
+            && is_same(&rest(&was.profile), &rest(&stored.profile))
     }
 
     /// Whether a profile differs in what the transaction changes beside the interfaces, and in nothing
