@@ -22,6 +22,7 @@ pub mod policy;
 pub mod probe;
 pub mod state;
 pub mod system;
+pub mod tools;
 pub mod transaction;
 pub mod verify;
 pub mod wire;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 /// What a script needs to know; `docs/nmctl.md` says more.
@@ -103,14 +103,12 @@ pub enum Command {
         json: bool,
     },
     /// Check documents against the present state of the network
-    Validate {
-        #[command(flatten)]
-        input: Files,
-        /// Check the documents alone, without the daemon
-        #[arg(long)]
-        offline: bool,
-    },
+    Validate(Validate),
     /// Print a document in canonical form (needs no daemon)
+    ///
+    /// A policy that brings its current state along is printed as the document that it asks for, any other
+    /// one as a policy.
+    #[command(alias = "fmt")]
     Format(OneFile),
     /// Print the JSON Schema of documents (needs no daemon)
     Schema,
@@ -121,8 +119,22 @@ pub enum Command {
         path: String,
     },
     /// Print the document that would lead back from a document to the present state
-    #[command(alias = "gr")]
-    Revert(OneFile),
+    #[command(visible_alias = "gr")]
+    Revert(Revert),
+    /// Print what of a document differs from a state, as a document (needs no daemon)
+    #[command(visible_alias = "gd")]
+    Difference(Difference),
+    /// Print the document that a policy asks for
+    Policy(Policy),
+    /// Print the configuration of another program that says what a document says (needs no daemon)
+    ///
+    /// A mapping from the program to the names and contents of its files. They hold the secrets of the
+    /// document.
+    #[command(visible_alias = "gc")]
+    Configuration(Configuration),
+    /// Print which features documents use, and how their interfaces stand upon each other
+    #[command(visible_alias = "st")]
+    Statistic(Statistic),
     /// Print the completion script of a shell (needs no daemon)
     Completion { shell: Shell },
     /// Print the version (needs no daemon)
@@ -148,6 +160,108 @@ pub struct OneFile {
     /// A document, YAML or JSON; `-` or none: standard input
     #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
     pub file: PathBuf,
+    /// Print JSON instead of YAML
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which state stands for the present one.
+#[derive(Debug, Args)]
+pub struct Current {
+    /// A file with the state that stands for the present one; the daemon is not asked
+    #[arg(short, long, value_name = "FILE")]
+    pub current: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Validate {
+    #[command(flatten)]
+    pub input: Files,
+    /// Check the documents alone, without the daemon
+    #[arg(long, conflicts_with = "current")]
+    pub offline: bool,
+    #[command(flatten)]
+    pub current: Current,
+}
+
+#[derive(Debug, Args)]
+pub struct Revert {
+    #[command(flatten)]
+    pub input: OneFile,
+    #[command(flatten)]
+    pub current: Current,
+}
+
+#[derive(Debug, Args)]
+pub struct Difference {
+    /// The state to start from
+    #[arg(value_name = "OLD")]
+    pub old: PathBuf,
+    /// The document or state to come to
+    #[arg(value_name = "NEW")]
+    pub new: PathBuf,
+    /// Print JSON instead of YAML
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a policy captures.
+#[derive(Debug, Args)]
+pub struct Captures {
+    /// A file with what was captured before; nothing is captured now
+    #[arg(short = 'a', long, value_name = "FILE")]
+    pub captured: Option<PathBuf>,
+    /// Write what was captured into this file, which only its owner may read
+    #[arg(short, long, value_name = "FILE")]
+    pub output_captured: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Policy {
+    #[command(flatten)]
+    pub input: OneFile,
+    #[command(flatten)]
+    pub current: Current,
+    #[command(flatten)]
+    pub captures: Captures,
+}
+
+/// Whose configuration.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Program {
+    #[default]
+    #[value(name = "networkmanager")]
+    NetworkManager,
+    Netplan,
+}
+
+/// Who carries out what netplan says.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Renderer {
+    #[default]
+    Networkd,
+    #[value(name = "NetworkManager", alias = "networkmanager")]
+    NetworkManager,
+}
+
+#[derive(Debug, Args)]
+pub struct Configuration {
+    #[command(flatten)]
+    pub input: OneFile,
+    /// Whose configuration
+    #[arg(long, value_enum, value_name = "PROGRAM", default_value_t)]
+    pub backend: Program,
+    /// Who carries out what netplan says
+    #[arg(long, value_enum, value_name = "RENDERER", default_value_t)]
+    pub renderer: Renderer,
+}
+
+#[derive(Debug, Args)]
+pub struct Statistic {
+    #[command(flatten)]
+    pub input: Files,
+    #[command(flatten)]
+    pub current: Current,
     /// Print JSON instead of YAML
     #[arg(long)]
     pub json: bool,

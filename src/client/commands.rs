@@ -7,15 +7,15 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::arguments::{
-    self, Apply, Arguments, Changing, Command, Files, Form, OneFile, Plan, Planning, Restore, Show,
+    self, Apply, Arguments, Changing, Command, Files, Form, OneFile, Plan, Planning, Restore, Revert, Show,
 };
 use super::daemon::{Daemon, options, when};
 use super::document::Source;
 use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::terminal::Terminal;
-use super::{confirm, follow, origin, show, transactions, trial};
-use crate::state::{self, ErrorKind, State};
+use super::{confirm, follow, origin, show, tools, transactions, trial};
+use crate::state::{self, ErrorKind};
 use crate::wire::{Options, Stage, TransactionId, TransactionInfo};
 
 /// Runs `nmctl` on the arguments of this process.
@@ -66,10 +66,19 @@ fn command(arguments: Arguments, output: &mut Output) -> Result<Exit, Failure> {
             print(&daemon()?.history(limit)?, &form, |list| transactions::table(list), output)?;
         }
         Command::Monitor { json } => monitor(daemon()?, json, output)?,
-        Command::Validate { input, offline: true } => validate_offline(&input, output)?,
-        Command::Validate { input, offline: false } => validate(daemon()?, &input, output)?,
-        Command::Format(input) => format(&input, output)?,
-        Command::Revert(input) => revert(daemon()?, &input, output)?,
+        Command::Validate(arguments) if arguments.offline || arguments.current.current.is_some() => {
+            tools::validate(&arguments, output)?;
+        }
+        Command::Validate(arguments) => validate(daemon()?, &arguments.input, output)?,
+        Command::Format(input) => tools::format(&input, output)?,
+        Command::Revert(Revert { input, current }) => match &current.current {
+            Some(current) => tools::revert(&input, current, output)?,
+            None => revert(daemon()?, &input, output)?,
+        },
+        Command::Difference(arguments) => tools::difference(&arguments, output)?,
+        Command::Configuration(arguments) => tools::configuration(&arguments, output)?,
+        Command::Policy(arguments) => tools::policy(daemon, &arguments, output)?,
+        Command::Statistic(arguments) => tools::statistic(daemon, &arguments, output)?,
         Command::Schema => output.data(&pretty(&state::json_schema()))?,
         Command::Explain { path } => explain(&path, output)?,
         Command::Completion { shell } => {
@@ -276,23 +285,6 @@ fn validate(mut daemon: Daemon, input: &Files, output: &mut Output) -> Result<()
     Ok(())
 }
 
-fn validate_offline(input: &Files, output: &mut Output) -> Result<(), Failure> {
-    for source in read(input, output)? {
-        state_of(&source, output)?;
-        output
-            .note(&format!("{}: well-formed; only nmstated knows whether this host can do it", source.name));
-    }
-    Ok(())
-}
-
-fn format(input: &OneFile, output: &mut Output) -> Result<(), Failure> {
-    let source = Source::read(&input.file, output)?;
-    let mut state = state_of(&source, output)?;
-    // What the user gave is printed back to the user.
-    state.reveal_secrets();
-    output.data(&if input.json { state.to_json_pretty() + "\n" } else { state.to_yaml() })
-}
-
 fn revert(mut daemon: Daemon, input: &OneFile, output: &mut Output) -> Result<(), Failure> {
     let source = Source::read(&input.file, output)?;
     let state = daemon.generate_revert(&source.text).map_err(|failure| failure.about(&source))?;
@@ -319,19 +311,12 @@ fn explain(path: &str, output: &mut Output) -> Result<(), Failure> {
     }
 }
 
-/// The state a text describes, checked without the daemon.
-fn state_of(source: &Source, output: &mut Output) -> Result<State, Failure> {
-    let (state, found) = source.document()?.state().map_err(|problems| source.wrong(problems))?;
-    warnings(&found, output);
-    Ok(state)
-}
-
 /// All documents named.
 pub fn read(input: &Files, output: &mut Output) -> Result<Vec<Source>, Failure> {
     input.files.iter().map(|file| Source::read(file, output)).collect()
 }
 
-fn warnings(warnings: &[impl ToString], output: &mut Output) {
+pub(super) fn warnings(warnings: &[impl ToString], output: &mut Output) {
     warnings.iter().for_each(|warning| output.note(&format!("warning: {}", warning.to_string())));
 }
 
@@ -344,7 +329,7 @@ fn print<T: Serialize>(
     if form.json { output.data(&pretty(value)) } else { output.lines(&text(value)) }
 }
 
-fn pretty(value: &impl Serialize) -> String {
+pub(super) fn pretty(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).expect("what came as JSON can be printed as JSON") + "\n"
 }
 

@@ -52,21 +52,7 @@ impl Source {
 
     /// A failure that shows these problems in this text.
     pub fn wrong(&self, problems: Vec<Problem>) -> Failure {
-        let mut infos = problems.into_iter().map(|problem| ErrorInfo {
-            kind: problem.kind.name().to_owned(),
-            message: problem.message,
-            path: problem.path.to_string(),
-            line: problem.at.map(|at| at.line),
-            column: problem.at.map(|at| at.column),
-            interface: problem.interface,
-            hint: problem.hint,
-            more: Vec::new(),
-        });
-        let Some(mut first) = infos.next() else {
-            return Failure::error(ErrorKind::Bug, format!("{}: refused without a problem", self.name));
-        };
-        first.more = infos.collect();
-        Failure::Refused { error: Box::new(first), transaction: None, document: None }.about(self)
+        Failure::of(problems).about(self)
     }
 
     /// A problem with its line and a mark under the place, as compilers show it.

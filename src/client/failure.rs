@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::document::Source;
-use crate::state::ErrorKind;
+use crate::state::{ErrorKind, Problem};
 use crate::wire::{ErrorInfo, TransactionId};
 
 /// The exit codes (`docs/nmctl.md`).
@@ -66,6 +66,25 @@ impl Failure {
             more: Vec::new(),
         };
         Self::Refused { error: Box::new(error), transaction: None, document: None }
+    }
+
+    /// These problems, which belong to no text that could be shown.
+    pub fn of(problems: Vec<Problem>) -> Self {
+        let mut infos = problems.into_iter().map(|problem| ErrorInfo {
+            kind: problem.kind.name().to_owned(),
+            message: problem.message,
+            path: problem.path.to_string(),
+            line: problem.at.map(|at| at.line),
+            column: problem.at.map(|at| at.column),
+            interface: problem.interface,
+            hint: problem.hint,
+            more: Vec::new(),
+        });
+        let Some(mut first) = infos.next() else {
+            return Self::error(ErrorKind::Bug, "refused without a problem");
+        };
+        first.more = infos.collect();
+        Self::Refused { error: Box::new(first), transaction: None, document: None }
     }
 
     /// The daemon's socket cannot be opened.

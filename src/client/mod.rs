@@ -1,4 +1,5 @@
-//! `nmctl`: arguments, the varlink client, rendering, exit codes. Thin: every rule is the daemon's.
+//! `nmctl`: arguments, the varlink client, rendering, exit codes. Thin: every rule is the
+//! daemon's, or stands in `tools` for what needs no daemon.
 
 mod agent;
 mod arguments;
@@ -8,11 +9,13 @@ mod connection;
 mod daemon;
 mod document;
 mod failure;
+mod files;
 mod follow;
 mod origin;
 mod output;
 mod show;
 mod terminal;
+mod tools;
 mod transactions;
 mod trial;
 mod verbatim;

@@ -16,6 +16,9 @@ mod template;
 mod tests;
 mod tree;
 
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
 use self::capture::Captures;
 use self::expression::Expression;
 use crate::state::{Entry, ErrorKind, Node, Part, Path, Position, Problem, Reader, State, Value, nearest};
@@ -60,6 +63,33 @@ struct Capture {
 /// The parts of a state that a policy has taken, by name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Captured(pub std::collections::BTreeMap<String, State>);
+
+/// As it was written, in canonical form.
+impl Serialize for Policy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if !self.captures.is_empty() {
+            let captures = self.captures.iter().map(|capture| (&capture.name, &capture.text));
+            map.serialize_entry("capture", &Map(captures.collect()))?;
+        }
+        if let Some(desired) = &self.desired {
+            map.serialize_entry("desired", desired)?;
+        }
+        if let Some(current) = &self.current {
+            map.serialize_entry("current", current)?;
+        }
+        map.end()
+    }
+}
+
+/// A mapping in the order given.
+struct Map<'a>(Vec<(&'a String, &'a String)>);
+
+impl Serialize for Map<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
+    }
+}
 
 const KEYS: [&str; 4] = ["capture", "desired", "desiredState", "current"];
 

@@ -1,0 +1,44 @@
+//! Documents made from documents: what `nmctl` does without the daemon. Pure.
+//!
+//! | file | story |
+//! | --- | --- |
+//! | `given` | what a user gives: a document, or a policy, which becomes one |
+//! | `difference` | documents that lead from one state to another, or back |
+//! | `captured` | what a policy has captured, as a file |
+//! | `configuration/` | the profiles of NetworkManager and the file of netplan that say what a document says |
+//! | `statistic` | which features a document uses, and how its interfaces stand upon each other |
+
+pub mod captured;
+pub mod configuration;
+mod difference;
+mod given;
+mod statistic;
+
+pub use difference::{check, difference, revert};
+pub use given::{Given, merged};
+pub use statistic::{Statistic, statistic};
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::plan::{self, Capabilities, Options, Plan};
+use crate::state::{InterfaceType, Problem, State};
+
+/// What can be planned where no backend is asked: all that a document can say.
+fn capabilities() -> Capabilities {
+    Capabilities {
+        backend: "none",
+        interface_types: InterfaceType::known().collect(),
+        vlan_filtering: true,
+        volatile_until_commit: false,
+        profiles: true,
+        persists: true,
+        own_net: None,
+        dormant: BTreeMap::new(),
+        unkept: BTreeSet::new(),
+    }
+}
+
+/// The plan that leads from `current` to what `desired` asks for.
+fn planned(desired: &State, current: &State) -> Result<Plan, Vec<Problem>> {
+    plan::plan(desired, current, &capabilities(), &Options::default())
+}
