@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nmstated::plan::{self, Action, Capabilities, Change, Options, Plan, RouteChange};
 use nmstated::state::{Document, Interface, Route, Routes, State};
-use nmstated::verify;
+use nmstated::{tools, verify};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
@@ -360,6 +360,52 @@ proptest! {
         let plan = plan.unwrap_or_else(|problems| panic!("{problems:?}"));
         prop_assert!(plan.is_empty(), "{:#?}", plan.changes);
         prop_assert!(plan::restore(&now, &now).is_empty());
+    }
+}
+
+/// As planned where nobody is asked what can be done (`tools`).
+fn offline() -> Capabilities {
+    Capabilities { profiles: true, ..kernel() }
+}
+
+fn carried_out(desired: &State, current: &State) -> State {
+    let plan = plan::plan(desired, current, &offline(), &Options::default());
+    apply(&plan.unwrap_or_else(|problems| panic!("{problems:?}")), current)
+}
+
+/// Neither state has anything that the other one has not.
+fn same(a: &State, b: &State) {
+    let differences = [verify::same(a, b), verify::same(b, a)];
+    assert!(differences.iter().all(Vec::is_empty), "{differences:#?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_reverts_a_document_leads_back_from_it(
+        documents in proptest::collection::vec(document(), 0..5),
+        last in document(),
+    ) {
+        let (before, desired) = (network(&documents), state(last));
+        if let Ok(back) = tools::revert(&desired, &before) {
+            let after = carried_out(&desired, &before);
+            same(&before, &carried_out(&back, &after));
+        }
+    }
+
+    #[test]
+    fn what_differs_leads_to_the_same_as_the_document(
+        documents in proptest::collection::vec(document(), 0..5),
+        last in document(),
+    ) {
+        let (before, desired) = (network(&documents), state(last));
+        if let Ok(difference) = tools::difference(&desired, &before) {
+            let after = carried_out(&difference, &before);
+            same(&after, &carried_out(&desired, &before));
+            let left = tools::difference(&desired, &after);
+            prop_assert_eq!(left.expect("it was possible before"), State::empty());
+        }
     }
 }
 

@@ -135,6 +135,16 @@ pub enum Command {
     /// Print which features documents use, and how their interfaces stand upon each other
     #[command(visible_alias = "st")]
     Statistic(Statistic),
+    /// Print a document with the VLANs that switches announce
+    ///
+    /// Each VLAN that is heard of by LLDP stands on the interface that hears of it, or on a bond of all that do.
+    /// Nothing is applied: `nmctl autoconf | nmctl try`.
+    Autoconf(Autoconf),
+    /// Keep the names of network cards, whatever another version of udev would call them
+    ///
+    /// Writes a file for each card that systemd.link(5) describes, once. With --cleanup those go again whose name
+    /// udev gives anyway.
+    PersistNicNames(NicNames),
     /// Print the completion script of a shell (needs no daemon)
     Completion { shell: Shell },
     /// Print the version (needs no daemon)
@@ -224,6 +234,40 @@ pub struct Policy {
     pub current: Current,
     #[command(flatten)]
     pub captures: Captures,
+}
+
+#[derive(Debug, Args)]
+pub struct Autoconf {
+    /// Only interfaces of these names listen
+    #[arg(value_name = "NAME", value_delimiter = ',')]
+    pub names: Vec<String>,
+    #[command(flatten)]
+    pub current: Current,
+    /// Print JSON instead of YAML
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct NicNames {
+    /// Where the system is whose names are kept
+    #[arg(short, long, value_name = "FOLDER", default_value = "/")]
+    pub root: PathBuf,
+    /// Only tell what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Tell what --cleanup would do
+    #[arg(long, conflicts_with = "cleanup")]
+    pub inspect: bool,
+    /// Let go of the names that udev gives anyway
+    #[arg(long)]
+    pub cleanup: bool,
+    /// Write the arguments that the kernel needs (with --cleanup: no longer needs) into this file, if its network
+    /// is up early
+    #[arg(long, value_name = "FILE")]
+    pub kargs_out: Option<PathBuf>,
+    #[command(flatten)]
+    pub current: Current,
 }
 
 /// Whose configuration.

@@ -14,7 +14,7 @@ use super::document::Source;
 use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::terminal::Terminal;
-use super::{confirm, follow, origin, show, tools, transactions, trial};
+use super::{confirm, follow, nic_names, origin, show, tools, transactions, trial};
 use crate::state::{self, ErrorKind};
 use crate::wire::{Options, Stage, TransactionId, TransactionInfo};
 
@@ -77,6 +77,8 @@ fn command(arguments: Arguments, output: &mut Output) -> Result<Exit, Failure> {
         },
         Command::Difference(arguments) => tools::difference(&arguments, output)?,
         Command::Configuration(arguments) => tools::configuration(&arguments, output)?,
+        Command::Autoconf(arguments) => tools::autoconf(daemon, &arguments, output)?,
+        Command::PersistNicNames(arguments) => nic_names::run(daemon, &arguments, output)?,
         Command::Policy(arguments) => tools::policy(daemon, &arguments, output)?,
         Command::Statistic(arguments) => tools::statistic(daemon, &arguments, output)?,
         Command::Schema => output.data(&pretty(&state::json_schema()))?,

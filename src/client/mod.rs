@@ -11,6 +11,7 @@ mod document;
 mod failure;
 mod files;
 mod follow;
+mod nic_names;
 mod origin;
 mod output;
 mod show;

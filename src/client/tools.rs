@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::arguments::{
-    Captures, Configuration, Current, Difference, OneFile, Policy, Program, Renderer, Statistic, Validate,
+    Autoconf, Captures, Configuration, Current, Difference, OneFile, Policy, Program, Renderer, Statistic,
+    Validate,
 };
 use super::commands::{pretty, read, warnings};
 use super::daemon::{Daemon, options, when};
@@ -16,6 +17,7 @@ use super::files;
 use super::output::Output;
 use crate::state::{Document, ErrorKind, State};
 use crate::tools::{self, Given};
+use crate::wire::Options;
 
 /// Where the present state of the network comes from.
 pub struct Present<'a, F> {
@@ -23,8 +25,8 @@ pub struct Present<'a, F> {
     pub file: Option<&'a Path>,
     /// The daemon, asked only if there is no file.
     pub daemon: F,
-    /// Only what is configured: nothing leased or learned.
-    pub configured: bool,
+    /// What of it the daemon is asked for.
+    pub options: Options,
 }
 
 impl<F: FnOnce() -> Result<Daemon, Failure>> Present<'_, F> {
@@ -34,7 +36,7 @@ impl<F: FnOnce() -> Result<Daemon, Failure>> Present<'_, F> {
             return state_in(file, output);
         }
         let mut daemon = (self.daemon)()?;
-        let answer = daemon.show(options([("running_config_only", when(self.configured))]))?;
+        let answer = daemon.show(self.options)?;
         let text = serde_json::to_value(daemon.sections(&answer)?);
         let read = text.map(|json| Document::from_json(&json).state());
         match read {
@@ -108,7 +110,9 @@ pub fn statistic(
     let Statistic { input, current: Current { current }, json } = arguments;
     at_most_one_from_stdin(input.files.iter().chain(current))?;
     let sources = read(input, output)?;
-    let current = Present { file: current.as_deref(), daemon, configured: true }.state(output)?;
+    // Nothing that was leased or learned.
+    let configured = options([("running_config_only", when(true))]);
+    let current = Present { file: current.as_deref(), daemon, options: configured }.state(output)?;
     let mut states = Vec::new();
     let mut givens = Vec::new();
     for source in &sources {
@@ -170,7 +174,7 @@ pub fn policy(
         }
     };
     let needs_current = current.is_some() || given.needs_current() && captured.is_none();
-    let present = Present { file: current.as_deref(), daemon, configured: false };
+    let present = Present { file: current.as_deref(), daemon, options: Options::default() };
     let current = needs_current.then(|| present.state(output)).transpose()?;
     let filled = given.filled(current.as_ref(), captured).map_err(|problems| source.wrong(problems))?;
     warnings(&filled.warnings, output);
@@ -206,6 +210,20 @@ pub fn configuration(arguments: &Configuration, output: &mut Output) -> Result<(
     let made = made.map_err(|problems| source.wrong(given.place(problems)))?;
     warnings(&made.warnings, output);
     print_any(&serde_json::json!({ name: made.files }), *json, output)
+}
+
+/// Prints the document with the VLANs that are announced.
+pub fn autoconf(
+    daemon: impl FnOnce() -> Result<Daemon, Failure>,
+    arguments: &Autoconf,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let Autoconf { names, current: Current { current }, json } = arguments;
+    let present = Present { file: current.as_deref(), daemon, options: Options::default() };
+    let state = present.state(output)?;
+    let (document, left_out) = tools::autoconf(&state, names).map_err(Failure::of)?;
+    warnings(&left_out, output);
+    print(document, *json, output)
 }
 
 /// Checks without the daemon: against a state from a file, or the documents alone.

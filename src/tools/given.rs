@@ -3,7 +3,7 @@
 use super::difference;
 use crate::plan::{Key, base, ports};
 use crate::policy::{Captured, Policy};
-use crate::state::{Document, Interface, Part, Path, Problem, Segment, State};
+use crate::state::{Document, Interface, Part, Problem, State};
 
 /// A document or a policy, and the text that it was read from.
 #[derive(Debug)]
@@ -90,15 +90,10 @@ impl Given {
 
     /// Gives problems that know only their path in the state their place in this text.
     pub fn place(&self, problems: Vec<Problem>) -> Vec<Problem> {
-        if let What::State(_) = self.what {
-            return self.document.place(problems);
+        match &self.what {
+            What::State(_) => self.document.place(problems),
+            What::Policy(policy) => policy.place(problems),
         }
-        let placed = problems.into_iter().map(|problem| {
-            let path = join(Path::root().key("desired"), &problem.path);
-            let at = problem.at.or_else(|| self.document.node().locate(&path));
-            Problem { path, at, ..problem }
-        });
-        placed.collect()
     }
 }
 
@@ -108,14 +103,6 @@ pub struct Filled {
     pub state: State,
     pub captured: Captured,
     pub warnings: Vec<Problem>,
-}
-
-/// A place below another.
-pub(super) fn join(place: Path, below: &Path) -> Path {
-    below.segments().iter().fold(place, |path, segment| match segment {
-        Segment::Key(key) => path.key(key),
-        Segment::Index(index) => path.index(*index),
-    })
 }
 
 /// Several documents as the one that they ask for together: later ones complete and change earlier

@@ -4,16 +4,21 @@
 //! | --- | --- |
 //! | `given` | what a user gives: a document, or a policy, which becomes one |
 //! | `difference` | documents that lead from one state to another, or back |
+//! | `autoconf` | VLANs as switches announce them |
 //! | `captured` | what a policy has captured, as a file |
 //! | `configuration/` | the profiles of NetworkManager and the file of netplan that say what a document says |
+//! | `nic_names` | files that pin the names of network cards |
 //! | `statistic` | which features a document uses, and how its interfaces stand upon each other |
 
+mod autoconf;
 pub mod captured;
 pub mod configuration;
 mod difference;
 mod given;
+pub mod nic_names;
 mod statistic;
 
+pub use autoconf::autoconf;
 pub use difference::{check, difference, revert};
 pub use given::{Given, merged};
 pub use statistic::{Statistic, statistic};

@@ -7,6 +7,7 @@ mod calls;
 mod engine;
 mod harness;
 mod ip;
+mod keyfile;
 mod refused;
 mod refuser;
 mod settings;

@@ -52,7 +52,7 @@ interfaces:
 ";
 
 /// Documents: those of the goldens, and the examples. Each with a name.
-fn documents() -> Vec<(String, Vec<Interface>)> {
+pub fn documents() -> Vec<(String, Vec<Interface>)> {
     let root = env!("CARGO_MANIFEST_DIR");
     let goldens = include_str!("../../src/nm/settings/goldens.txt").split("\n### ").skip(1);
     let mut found: Vec<(String, String)> = goldens
@@ -115,7 +115,7 @@ fn link(profile: &Profile) -> Interface {
 }
 
 /// NetworkManager gives back some lists without entries where nothing was said, and some not.
-fn without_empty(profile: &Profile) -> Profile {
+pub fn without_empty(profile: &Profile) -> Profile {
     let mut profile = profile.clone();
     profile.0.values_mut().for_each(|setting| setting.retain(|_, value| !value.is_empty()));
     profile

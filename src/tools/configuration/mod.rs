@@ -25,7 +25,7 @@ use super::planned;
 use crate::plan::{Change, Key, Plan, base, ports};
 use crate::state::{
     Address, ErrorKind, HIDDEN_SECRET, Identifier, Interface, InterfaceState, InterfaceType, Ip, Path,
-    Problem, State,
+    Problem, Segment, State,
 };
 
 /// Files that say what a document says, and what of it they leave out.
@@ -176,7 +176,10 @@ fn loopback() -> Interface {
 
 /// A place below another.
 fn under(place: &Path, below: &Path) -> Path {
-    super::given::join(place.clone(), below)
+    below.segments().iter().fold(place.clone(), |place, segment| match segment {
+        Segment::Key(key) => place.key(key),
+        Segment::Index(index) => place.index(*index),
+    })
 }
 
 /// Scripts are files of the host, and not of any configuration that could be given out.
