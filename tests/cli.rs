@@ -528,6 +528,25 @@ fn what_needs_no_daemon_works_without() {
     assert_eq!(run(nmctl(&["version"])).out, concat!("nmctl ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
+#[test]
+fn what_needs_the_present_state_asks_for_it() {
+    let state = json!({"interfaces": [{"name": "eth1", "type": "ethernet", "state": "up", "mtu": 1500}]});
+    let shown = || vec![json!({"parameters": {"state": state, "revision": 1}})];
+    let policy = "capture: {one: interfaces.name == eth1}\n\
+                  desired: {interfaces: [{name: \"{{ capture.one.interfaces.0.name }}\", type: ethernet, mtu: 1400}]}\n";
+    for (command, expected, options) in [
+        ("policy", "interfaces:\n- name: eth1\n  type: ethernet\n  state: up\n  mtu: 1400\n", json!({})),
+        ("statistic", "topology:\n- ethernet\nfeatures: []\n", json!({"running_config_only": true})),
+    ] {
+        let daemon = Daemon::new(vec![Act::Answer("Show", shown())]);
+        let file = daemon.file("policy.yml", policy);
+        let result = run(daemon.nmctl(&[command, &file]));
+        assert_eq!((result.code, result.out.as_str(), result.err.as_str()), (Some(0), expected, ""));
+        assert_eq!(daemon.call()["parameters"], json!({ "options": options }));
+        daemon.finished();
+    }
+}
+
 /// The last part of docs/nmctl.md: the help of every command.
 fn reference() -> String {
     let mut root = nmstated::client::command_line().term_width(96);

@@ -93,7 +93,8 @@ fn apply(plan: &Plan, current: &State) -> State {
             let controller = network.get(controller).unwrap_or_else(|| panic!("{name} lost {controller}"));
             assert!(lists(controller, name), "{} does not list its port {name}", controller.name);
         }
-        for port in ports(interface) {
+        // One that is down is only a profile.
+        for port in ports(interface).into_iter().filter(|_| interface.is_up()) {
             let port = network.get(&port).unwrap_or_else(|| panic!("{name} lists {port}, which is gone"));
             assert_eq!(port.controller.as_ref(), Some(name), "{} is listed by {name}", port.name);
         }
@@ -368,15 +369,81 @@ fn offline() -> Capabilities {
     Capabilities { profiles: true, ..kernel() }
 }
 
-fn carried_out(desired: &State, current: &State) -> State {
-    let plan = plan::plan(desired, current, &offline(), &Options::default());
-    apply(&plan.unwrap_or_else(|problems| panic!("{problems:?}")), current)
+/// Without what is only about profiles there, which a network that is simulated has not: what is down, and
+/// hardware that nothing is configured on any more.
+fn without_profiles(mut document: Json) -> Json {
+    for own in document["interfaces"].as_array_mut().expect("a list") {
+        let is_hardware =
+            own["name"].as_str().is_some_and(|name| name.starts_with("eth") && !name.contains('.'));
+        if own["state"] == "down" || (own["state"] == "absent" && is_hardware) {
+            own["state"] = json!("up");
+        }
+    }
+    document
+}
+
+fn carried_out(desired: &State, current: &State, capabilities: &Capabilities) -> State {
+    let plan = plan::plan(desired, current, capabilities, &Options::default());
+    apply(&plan.unwrap_or_else(|problems| panic!("{problems:?}\n{}", desired.to_yaml())), current)
 }
 
 /// Neither state has anything that the other one has not.
-fn same(a: &State, b: &State) {
+fn assert_same(a: &State, b: &State, document: &State) {
     let differences = [verify::same(a, b), verify::same(b, a)];
-    assert!(differences.iter().all(Vec::is_empty), "{differences:#?}");
+    assert!(differences.iter().all(Vec::is_empty), "{differences:#?}\n{}", document.to_yaml());
+}
+
+/// A network as it is shown: every key that a document could set has a value, and so a way back.
+fn shown_whole(network: &State) -> State {
+    let mut shown = serde_json::to_value(network).expect("it prints");
+    for own in shown["interfaces"].as_array_mut().expect("a list") {
+        for (key, value) in [
+            ("mtu", json!(1500)),
+            ("ipv4", json!({"enabled": false})),
+            ("ipv6", json!({"enabled": false})),
+            ("alt-names", json!([])),
+        ] {
+            if own[key].is_null() {
+                own[key] = value;
+            }
+        }
+        let options = match own["type"].as_str() {
+            Some("bond") => {
+                [("link-aggregation", "miimon", json!(0)), ("link-aggregation", "updelay", json!(0))]
+            }
+            Some("linux-bridge") => {
+                [("bridge", "mac-ageing-time", json!(300)), ("bridge", "stp", json!({"enabled": false}))]
+            }
+            _ => continue,
+        };
+        for (section, key, value) in options {
+            if own[section]["options"][key].is_null() {
+                own[section]["options"][key] = value;
+            }
+        }
+    }
+    state(shown)
+}
+
+/// What `of` makes of a document, here and where nobody is asked.
+fn made(
+    documents: &[Json],
+    last: &Json,
+    of: fn(&State, &State, &Plan) -> State,
+    offline_of: fn(&State, &State) -> Result<State, Vec<nmstated::state::Problem>>,
+) -> Vec<(State, State, State, Capabilities)> {
+    let before = shown_whole(&network(documents));
+    let mut made = Vec::new();
+    let desired = state(last.clone());
+    if let Ok(plan) = plan::plan(&desired, &before, &kernel(), &Options::default()) {
+        let document = of(&desired, &before, &plan);
+        made.push((before.clone(), desired, document, kernel()));
+    }
+    let desired = state(without_profiles(last.clone()));
+    if let Ok(document) = offline_of(&desired, &before) {
+        made.push((before, desired, document, offline()));
+    }
+    made
 }
 
 proptest! {
@@ -387,10 +454,9 @@ proptest! {
         documents in proptest::collection::vec(document(), 0..5),
         last in document(),
     ) {
-        let (before, desired) = (network(&documents), state(last));
-        if let Ok(back) = tools::revert(&desired, &before) {
-            let after = carried_out(&desired, &before);
-            same(&before, &carried_out(&back, &after));
+        for (before, desired, back, capabilities) in made(&documents, &last, plan::revert, tools::revert) {
+            let after = carried_out(&desired, &before, &capabilities);
+            assert_same(&before, &carried_out(&back, &after, &capabilities), &back);
         }
     }
 
@@ -399,12 +465,12 @@ proptest! {
         documents in proptest::collection::vec(document(), 0..5),
         last in document(),
     ) {
-        let (before, desired) = (network(&documents), state(last));
-        if let Ok(difference) = tools::difference(&desired, &before) {
-            let after = carried_out(&difference, &before);
-            same(&after, &carried_out(&desired, &before));
-            let left = tools::difference(&desired, &after);
-            prop_assert_eq!(left.expect("it was possible before"), State::empty());
+        for (before, desired, differs, capabilities) in made(&documents, &last, plan::difference, tools::difference) {
+            let after = carried_out(&differs, &before, &capabilities);
+            assert_same(&carried_out(&desired, &before, &capabilities), &after, &differs);
+            let left = plan::plan(&desired, &after, &capabilities, &Options::default());
+            let left = left.expect("it was possible before").changes;
+            prop_assert!(left.is_empty(), "{left:#?}");
         }
     }
 }

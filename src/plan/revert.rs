@@ -278,6 +278,12 @@ pub fn only_changed(whole: &Interface, change: &InterfaceChange) -> Interface {
     for field in &change.fields {
         copy(&json, field.path.segments(), Interface::INFO.fields, &mut only);
     }
+    // Another mode begins without options (M40): those that stay have to be said.
+    let mode = Path::root().keys("link-aggregation.mode");
+    if change.fields.iter().any(|field| field.path == mode) {
+        let options = Path::root().keys("link-aggregation.options");
+        copy(&json, options.segments(), Interface::INFO.fields, &mut only);
+    }
     let mut reader = Reader::new();
     let read = Interface::read(&Node::from_json(&Json::Object(only)), &mut reader);
     // What cannot stand by itself is given as a whole.

@@ -170,17 +170,17 @@ impl<'a> Network<'a> {
     fn topology(&self, of: &BTreeSet<Key>) -> Vec<String> {
         let mut known: BTreeMap<Key, Vec<&'a str>> = BTreeMap::new();
         let up = of.iter().filter_map(|key| self.0.get(key).copied()).filter(|own| own.is_up());
-        let all: BTreeSet<String> = up.map(|own| self.text(own, &mut known)).collect();
-        let mut texts: Vec<String> = all.into_iter().collect();
-        texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
-        let mut kept: Vec<String> = Vec::new();
-        for text in texts {
-            if !kept.iter().any(|longer| longer.contains(&text)) {
-                kept.push(text);
+        let mut texts: Vec<String> = Vec::new();
+        for text in up.map(|own| self.text(own, &mut known)) {
+            // Of thousands of interfaces few stand in a way of their own.
+            if !texts.iter().any(|other| other.contains(&text)) {
+                texts.retain(|other| !text.contains(other.as_str()));
+                texts.push(text);
             }
         }
-        kept.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
-        kept
+        // Those of one length in the order of the interfaces, as the peer has them.
+        texts.sort_by_key(String::len);
+        texts
     }
 
     fn text(&self, own: &'a Interface, known: &mut BTreeMap<Key, Vec<&'a str>>) -> String {

@@ -254,7 +254,7 @@ fn encode(key: &str) -> String {
     let mut out = String::with_capacity(key.len());
     for (index, byte) in key.bytes().enumerate() {
         let is_edge_blank = byte == b' ' && (index == 0 || index + 1 == key.len());
-        if byte < b' ' || byte > b'~' || b"\\[]=".contains(&byte) || is_edge_blank {
+        if !(b' '..=b'~').contains(&byte) || b"\\[]=".contains(&byte) || is_edge_blank {
             let _ = write!(out, "\\{byte:02X}");
         } else {
             out.push(char::from(byte));

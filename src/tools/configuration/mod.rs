@@ -39,6 +39,8 @@ pub struct Configuration {
 /// A document planned where there is nothing but hardware.
 struct Network {
     plan: Plan,
+    /// The loopback, and the hardware that the document speaks of.
+    there: BTreeMap<Key, Interface>,
     /// All interfaces that the document is about, as they shall be.
     then: BTreeMap<Key, Interface>,
     warnings: Vec<String>,
@@ -55,13 +57,11 @@ impl Network {
             ));
         }
         let plan = planned(desired, &there)?;
-        let mut then: BTreeMap<Key, Interface> = BTreeMap::new();
-        for expected in plan.expected.interfaces() {
-            let key = Key::of(expected);
-            if let Some(is) = there.interfaces().iter().find(|interface| Key::of(interface) == key) {
-                then.insert(key, is.clone());
-            }
-        }
+        let there: BTreeMap<Key, Interface> =
+            there.interfaces.into_iter().flatten().map(|own| (Key::of(&own), own)).collect();
+        let asked = plan.expected.interfaces().iter().map(Key::of);
+        let mut then: BTreeMap<Key, Interface> =
+            asked.filter_map(|key| Some((key.clone(), there.get(&key)?.clone()))).collect();
         for change in &plan.changes {
             let Change::Interface(change) = change else { continue };
             let key = Key::new(&change.name, &change.kind);
@@ -75,7 +75,7 @@ impl Network {
             then.retain(|key, _| key.name != interface.name);
         }
         warnings.extend(plan.warnings.iter().cloned());
-        Ok(Self { plan, then, warnings })
+        Ok(Self { plan, there, then, warnings })
     }
 
     /// The interfaces that the document mentions, in its order.
@@ -107,12 +107,6 @@ fn hardware(desired: &State) -> (State, BTreeSet<String>) {
         .filter_map(crate::plan::peer)
         .chain(described.values().filter(|own| is_made(own)).map(|own| own.name.as_str()))
         .collect();
-    let of_ovs: BTreeSet<&str> = desired
-        .interfaces()
-        .iter()
-        .filter(|own| *own.kind() == InterfaceType::OvsBridge)
-        .map(|own| own.name.as_str())
-        .collect();
     let mut there = vec![loopback()];
     let mut guessed = BTreeSet::new();
     let mut names: BTreeSet<&str> = BTreeSet::new();
@@ -124,10 +118,12 @@ fn hardware(desired: &State) -> (State, BTreeSet<String>) {
         }
     }
     for name in names {
-        if name == LOOPBACK || made.contains(name) || of_ovs.contains(name) && !described.contains_key(name) {
+        if name == LOOPBACK || made.contains(name) {
             continue;
         }
         match described.get(name) {
+            // Nobody can say what a type is that nobody knows.
+            Some(own) if own.kind().is_uninterpreted() && *own.kind() != InterfaceType::Unknown => {}
             Some(own) => there.push(found(own)),
             None => {
                 guessed.insert(name.to_owned());

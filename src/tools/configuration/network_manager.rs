@@ -11,7 +11,9 @@ use crate::nm::image::{Dns, Version};
 use crate::nm::settings::{self, OvsPort, Wish, ovs_ports, write_ovs_port};
 use crate::nm::{Profile, Setting};
 use crate::plan::{Action, Change, Key, family, ports};
-use crate::state::{DnsSettings, Identifier, Interface, InterfaceType, Ip, Problem, Route, RouteRule, State};
+use crate::state::{
+    DnsSettings, Identifier, Interface, InterfaceState, InterfaceType, Ip, Problem, Route, RouteRule, State,
+};
 
 /// Everything is written that the newest one knows: older ones leave out what they do not.
 const NEWEST: Version = Version { major: 1, minor: 58, micro: 0, bits: u32::MAX, has_ovs: true };
@@ -21,7 +23,7 @@ const MAIN_TABLE: u32 = 254;
 
 /// The profiles that say what a document says.
 pub fn network_manager(desired: &State) -> Result<Configuration, Vec<Problem>> {
-    let network = Network::of(desired)?;
+    let mut network = Network::of(desired)?;
     let mut problems = Vec::new();
     for interface in network.mentioned() {
         for mut problem in settings::refusals(interface, &NEWEST) {
@@ -33,6 +35,12 @@ pub fn network_manager(desired: &State) -> Result<Configuration, Vec<Problem>> {
     let parts = Parts::of(&network).map_err(|problem| vec![problem])?;
     if !problems.is_empty() {
         return Err(problems);
+    }
+    // Whoever holds something needs a profile for it: the loopback, which few documents mention.
+    for key in parts.routes.keys().chain(parts.rules.keys()) {
+        if let (false, Some(own)) = (network.then.contains_key(key), network.there.get(key)) {
+            network.then.insert(key.clone(), Interface { state: Some(InterfaceState::Up), ..own.clone() });
+        }
     }
     let mut written = Vec::new();
     for (key, then) in &network.then {
