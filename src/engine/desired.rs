@@ -14,7 +14,7 @@ use crate::transaction::Desired;
 /// What a document asks for, or everything that is wrong with it.
 pub(super) fn read(document: Document) -> Result<Desired, Refusal> {
     if Policy::is_policy(document.node()) {
-        return Policy::read(document.node()).map(Desired::Policy);
+        return Policy::read(document.node()).map(|policy| Desired::Policy(policy.into()));
     }
     let (state, warnings) = document.state()?;
     Ok(Desired::Document { document, state: state.into(), warnings })

@@ -66,7 +66,7 @@ pub enum Desired {
     /// A document that reads as a state, with what there is to say about it.
     Document { document: Document, state: Arc<State>, warnings: Vec<Problem> },
     /// Says by the state that is there what shall be, so each planning finds out anew what it asks for.
-    Policy(Policy),
+    Policy(Box<Policy>),
     /// What is committed, which nobody sent now. What of it this machine cannot have is left out.
     Committed(Arc<State>),
 }

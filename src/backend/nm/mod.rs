@@ -184,11 +184,11 @@ impl NmBackend {
         compute: impl FnOnce(&State, &Image) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         self.settled().await?;
-        self.from_images(compute).await
+        self.in_images(compute).await
     }
 
     /// Computes something from the network as it was last seen.
-    async fn from_images<T: Send + 'static>(
+    async fn in_images<T: Send + 'static>(
         &self,
         compute: impl FnOnce(&State, &Image) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
@@ -417,7 +417,7 @@ impl Backend for NmBackend {
             let was = Private::from_json(&snapshot.private)?;
             // What is stored counts here, not what devices run with.
             self.seen().await?;
-            let keep = self.from_images(move |now, image| {
+            let keep = self.in_images(move |now, image| {
                 let touch = Touch::new(&snapshot.touched, &snapshot.state, &was, image, now);
                 Ok(commit::keep(&was, image, &touch))
             });
