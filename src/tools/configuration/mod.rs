@@ -163,7 +163,6 @@ fn found(described: &Interface) -> Interface {
 fn loopback() -> Interface {
     let stack = |address: Address| Box::new(Ip { address: Some(vec![address]), ..Ip::new(true) });
     Interface {
-        mtu: Some(65536),
         ipv4: Some(stack(Address::new(Ipv4Addr::LOCALHOST.into(), 8))),
         ipv6: Some(stack(Address::new(Ipv6Addr::LOCALHOST.into(), 128))),
         ..Interface::new(LOOPBACK, InterfaceType::Loopback, InterfaceState::Up)
