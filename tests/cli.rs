@@ -529,6 +529,51 @@ fn what_needs_no_daemon_works_without() {
 }
 
 #[test]
+fn what_is_edited_is_applied_and_kept_if_it_cannot_be() {
+    let state = json!({"interfaces": [{"name": "eth1", "type": "ethernet", "state": "up", "mtu": 1500}]});
+    let shown = || vec![json!({"parameters": {"state": state, "revision": 1}})];
+    let plan = json!({"parameters": {"plan": {"changes": [], "diff": "", "warnings": []}}});
+    let edit = |daemon: &Daemon, editor: &str| {
+        let mut command = daemon.nmctl(&["edit"]);
+        command.env_remove("VISUAL").env("EDITOR", editor).env("TMPDIR", daemon.folder.path());
+        run(command)
+    };
+    let left = |daemon: &Daemon| {
+        let entries = fs::read_dir(daemon.folder.path()).expect("a folder");
+        entries.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().is_dir())).count()
+    };
+
+    let daemon = Daemon::new(vec![
+        Act::Answer("Show", shown()),
+        Act::Answer("Plan", vec![plan]),
+        Act::Answer("Apply", vec![end(7, "committed", "~ eth1\n")]),
+    ]);
+    let result = edit(&daemon, "sed -i -e 's/1500/1400/' -e '1i # why'");
+    assert_eq!((result.code, result.out.as_str()), (Some(0), "~ eth1\n"), "{}", result.err);
+    assert_eq!(daemon.call()["parameters"], json!({"options": {"running_config_only": true}}));
+    daemon.call();
+    let text = daemon.call()["parameters"]["document"].as_str().expect("a document").to_owned();
+    assert!(text.starts_with("# why\n# The configured network.") && text.contains("mtu: 1400\n"), "{text}");
+    assert_eq!(left(&daemon), 0);
+    daemon.finished();
+
+    let daemon = Daemon::new(vec![Act::Answer("Show", shown())]);
+    let result = edit(&daemon, "true");
+    assert_eq!((result.code, result.err.as_str()), (Some(0), "nothing was changed\n"));
+    assert_eq!(left(&daemon), 0);
+    daemon.finished();
+
+    // Without a terminal nobody can be asked whether to edit again.
+    let refusal = error("InvalidArgument", "unknown key", json!({}));
+    let daemon = Daemon::new(vec![Act::Answer("Show", shown()), Act::Answer("Plan", vec![refusal])]);
+    let result = edit(&daemon, "sed -i s/1500/1400/");
+    assert_eq!(result.code, Some(1));
+    assert!(result.err.contains("what you wrote is in "), "{}", result.err);
+    assert_eq!(left(&daemon), 1);
+    daemon.finished();
+}
+
+#[test]
 fn what_needs_the_present_state_asks_for_it() {
     let state = json!({"interfaces": [{"name": "eth1", "type": "ethernet", "state": "up", "mtu": 1500}]});
     let shown = || vec![json!({"parameters": {"state": state, "revision": 1}})];

@@ -54,6 +54,11 @@ pub enum Command {
     /// Applies the documents as one change, asks on the terminal whether to keep it, and puts it
     /// back on no, after the timeout, on an interrupt, and when the terminal or nmctl goes away.
     Try(Try),
+    /// Apply what you make of the configured network in your editor
+    ///
+    /// The editor is VISUAL, EDITOR or vi. What cannot be applied is told, and can be edited again. The change is
+    /// made as by `nmctl apply`.
+    Edit(Edit),
     /// Print what applying would change, and change nothing
     Plan(Plan),
     /// Keep a change that awaits commit
@@ -410,6 +415,17 @@ pub struct Try {
     /// Queue behind a change that awaits commit, instead of being refused
     #[arg(long)]
     pub wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Edit {
+    /// Only interfaces of that name, with their routes and rules; `*`, `?` and `[a-z]` match
+    pub pattern: Option<String>,
+    /// Wait for `nmctl commit` until the timeout is over, then roll back
+    #[arg(long)]
+    pub no_commit: bool,
+    #[command(flatten)]
+    pub changing: Changing,
 }
 
 #[derive(Debug, Args)]

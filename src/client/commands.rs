@@ -14,7 +14,7 @@ use super::document::Source;
 use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::terminal::Terminal;
-use super::{confirm, follow, nic_names, origin, show, tools, transactions, trial};
+use super::{confirm, edit, follow, nic_names, origin, show, tools, transactions, trial};
 use crate::state::{self, ErrorKind};
 use crate::wire::{Options, Stage, TransactionId, TransactionInfo};
 
@@ -46,6 +46,7 @@ fn command(arguments: Arguments, output: &mut Output) -> Result<Exit, Failure> {
             return plan(daemon()?, &arguments, output);
         }
         Command::Apply(arguments) => apply(daemon, &arguments, output)?,
+        Command::Edit(arguments) => edit::run(daemon, arguments, output)?,
         Command::Try(arguments) => trial::run(daemon, &arguments, output)?,
         Command::Plan(arguments) => return plan(daemon()?, &arguments, output),
         Command::Commit(pending) => {
@@ -112,7 +113,7 @@ fn show(mut daemon: Daemon, arguments: &Show, output: &mut Output) -> Result<(),
     })
 }
 
-fn apply(
+pub(super) fn apply(
     daemon: impl Fn() -> Result<Daemon, Failure>,
     arguments: &Apply,
     output: &mut Output,
@@ -207,7 +208,7 @@ fn drift(mut daemon: Daemon, form: &Form, exit_code: bool, output: &mut Output) 
 }
 
 /// How documents are understood. Where the user sits is looked for only if that `matters`.
-fn planning_options(planning: &Planning, matters: bool) -> Options {
+pub(super) fn planning_options(planning: &Planning, matters: bool) -> Options {
     let (client, server) = match planning.client_address.as_deref() {
         Some("none") => (None, None),
         Some(given) => (Some(given.to_owned()), None),

@@ -8,6 +8,7 @@ mod confirm;
 mod connection;
 mod daemon;
 mod document;
+mod edit;
 mod failure;
 mod files;
 mod follow;
