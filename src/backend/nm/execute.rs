@@ -409,9 +409,9 @@ impl<'a> Run<'a> {
 /// Whether NetworkManager activates the ports of a controller together with it.
 const AUTOCONNECT_PORTS: &str = "autoconnect-slaves";
 
-/// Bridges and ports of Open vSwitch that are written and activated. NetworkManager would activate what belongs
-/// to them as well, some milliseconds before it gets to our own activation: that would end its own, with the link
-/// that has only begun to come.
+/// Bridges and ports of Open vSwitch that are written and activated, and other controllers that are new. NetworkManager
+/// would activate what belongs to them as well, and what that stands upon, some milliseconds before it gets to our own
+/// activation: that would end its own, with the link that has only begun to come and whatever rests on it.
 fn held_back(steps: &[Step]) -> BTreeSet<&str> {
     let activated = steps.iter().filter_map(|step| match step {
         Step::Activate { uuid, .. } => Some(uuid.as_str()),
@@ -419,11 +419,12 @@ fn held_back(steps: &[Step]) -> BTreeSet<&str> {
     });
     let activated: BTreeSet<&str> = activated.collect();
     let brings_ports = |profile: &&Profile| {
-        matches!(profile.kind(), Some("ovs-bridge" | "ovs-port"))
-            && profile.get("connection", AUTOCONNECT_PORTS).and_then(Value::as_number) == Some(1)
+        profile.get("connection", AUTOCONNECT_PORTS).and_then(Value::as_number) == Some(1)
     };
+    let is_of_ovs = |profile: &Profile| matches!(profile.kind(), Some("ovs-bridge" | "ovs-port"));
     let written = steps.iter().filter_map(|step| match step {
-        Step::Add { profile, .. } | Step::Update { profile, .. } | Step::Back(Back::Put { profile, .. }) => {
+        Step::Add { profile, .. } => Some(profile),
+        Step::Update { profile, .. } | Step::Back(Back::Put { profile, .. }) if is_of_ovs(profile) => {
             Some(profile)
         }
         _ => None,
@@ -731,7 +732,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_a_bridge_of_open_vswitch_is_activated_once() {
+    fn what_belongs_to_a_controller_is_activated_once() {
         let profile = |uuid: &str, kind: &str, brings: Option<i32>| {
             let mut profile = Profile::default();
             profile.set("connection", "uuid", uuid);
@@ -752,14 +753,16 @@ mod tests {
             add(profile("said", "ovs-port", None)),
             add(profile("inner", "ovs-interface", None)),
             add(profile("bond", "bond", Some(1))),
+            put(profile("known", "bridge", Some(1))),
             activate("bridge"),
             activate("port"),
             activate("never"),
             activate("said"),
             activate("inner"),
             activate("bond"),
+            activate("known"),
         ];
-        assert_eq!(held_back(&steps), BTreeSet::from(["bridge", "port"]));
+        assert_eq!(held_back(&steps), BTreeSet::from(["bond", "bridge", "port"]));
     }
 
     #[test]

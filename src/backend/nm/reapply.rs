@@ -110,10 +110,11 @@ fn one(kind: &str, setting: &str, property: &str, version: &Version) -> Way {
         ("ipv4" | "ipv6", "route-table") => Way::Restart,
         ("ipv4" | "ipv6" | "user" | "link" | "proxy" | "bridge" | "loopback", _) => Way::Reapply,
         ("connection", "mptcp-flags") => Way::Restart,
-        (
-            "connection",
-            "autoconnect-slaves" | "lldp" | "zone" | "metered" | "wait-activation-delay" | "mdns" | "llmnr",
-        ) => Way::Reapply,
+        // What is stored counts.
+        ("connection", "autoconnect-slaves") => Way::Nothing,
+        ("connection", "lldp" | "zone" | "metered" | "wait-activation-delay" | "mdns" | "llmnr") => {
+            Way::Reapply
+        }
         ("802-3-ethernet", "mtu")
             if matches!(kind, "802-3-ethernet" | "veth" | "vlan" | "bridge" | "bond") =>
         {
