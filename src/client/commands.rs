@@ -14,12 +14,15 @@ use super::document::Source;
 use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::terminal::Terminal;
-use super::{confirm, edit, follow, nic_names, origin, show, tools, transactions, trial};
+use super::{confirm, edit, follow, nic_names, origin, peer, show, tools, transactions, trial};
 use crate::state::{self, ErrorKind};
 use crate::wire::{Options, Stage, TransactionId, TransactionInfo};
 
 /// Runs `nmctl` on the arguments of this process.
 pub fn run() -> ExitCode {
+    if std::env::args_os().next().is_some_and(|program| peer::is_name(&program)) {
+        return peer::run();
+    }
     let arguments = Arguments::parse();
     let mut output = Output::new();
     let result = command(arguments, &mut output).and_then(|exit| output.flush().map(|()| exit));
@@ -35,7 +38,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn command(arguments: Arguments, output: &mut Output) -> Result<Exit, Failure> {
+pub(super) fn command(arguments: Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let socket = arguments.socket.as_deref();
     let daemon = || Daemon::connect(socket);
     match arguments.command {

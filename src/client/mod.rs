@@ -15,6 +15,7 @@ mod follow;
 mod nic_names;
 mod origin;
 mod output;
+mod peer;
 mod show;
 mod terminal;
 mod tools;

@@ -19,6 +19,9 @@ pub struct Output {
     err_is_terminal: bool,
     /// A progress line stands on the terminal and is to be rewritten.
     unfinished: bool,
+    /// What is written to standard error besides failures.
+    pub notes: bool,
+    pub steps: bool,
 }
 
 impl Output {
@@ -34,6 +37,8 @@ impl Output {
             out: BufWriter::with_capacity(1 << 16, out.lock()),
             err,
             unfinished: false,
+            notes: true,
+            steps: true,
         }
     }
 
@@ -85,12 +90,18 @@ impl Output {
 
     /// Writes a line to standard error.
     pub fn note(&mut self, text: &str) {
+        if !self.notes {
+            return;
+        }
         self.clear_progress();
         self.err_line(&harmless(text));
     }
 
     /// Shows how far something is: one line that is rewritten, or on what is no terminal a line each.
     pub fn progress(&mut self, text: &str) {
+        if !self.steps {
+            return;
+        }
         let text = harmless(text);
         if self.err_is_terminal {
             let line: String = text.chars().take(LINE_CHARS_MAX).collect();

@@ -57,7 +57,7 @@ impl<F: FnOnce() -> Result<Daemon, Failure>> Present<'_, F> {
 }
 
 /// A file with a state. One without anything is an empty state.
-fn state_in(file: &Path, output: &mut Output) -> Result<State, Failure> {
+pub(super) fn state_in(file: &Path, output: &mut Output) -> Result<State, Failure> {
     let source = Source::read(file, output)?;
     let document = source.document()?;
     if document.node().is_null() {
@@ -87,12 +87,12 @@ fn at_most_one_from_stdin<'p>(files: impl IntoIterator<Item = &'p PathBuf>) -> R
 }
 
 /// Prints a state as the user's own: what is secret in it came from the user.
-fn print(mut state: State, json: bool, output: &mut Output) -> Result<(), Failure> {
+pub(super) fn print(mut state: State, json: bool, output: &mut Output) -> Result<(), Failure> {
     state.reveal_secrets();
     output.data(&if json { state.to_json_pretty() + "\n" } else { state.to_yaml() })
 }
 
-fn print_any(value: &impl Serialize, json: bool, output: &mut Output) -> Result<(), Failure> {
+pub(super) fn print_any(value: &impl Serialize, json: bool, output: &mut Output) -> Result<(), Failure> {
     if json {
         return output.data(&pretty(value));
     }

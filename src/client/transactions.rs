@@ -173,8 +173,8 @@ pub fn event(event: &Event) -> String {
     }
 }
 
-/// Seconds since 1970 as date and time in UTC.
-fn time(seconds: u64) -> String {
+/// Seconds since 1970 as date and time in UTC (RFC 3339).
+pub(super) fn time(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Days are counted in eras of 400 years, which all have the same length, from 1 March of year 0,
     // so that a leap day is the last of its year.

@@ -10,6 +10,7 @@ mod examples;
 mod growth;
 mod harness;
 mod kills;
+mod nmstatectl;
 mod probes;
 mod python;
 mod scale;

@@ -1,0 +1,143 @@
+//! `nmctl` under the name `nmstatectl`: the calls that the handler of kubernetes-nmstate makes, and what scripts do.
+
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value as Json;
+
+use crate::harness::{Daemon, Monitor, Ran, in_namespace};
+
+const BRIDGE: &str = "
+interfaces:
+- name: br7
+  type: linux-bridge
+  state: up
+  mtu: 1400
+";
+
+/// Starts it with a document as standard input. It finds the daemon by the environment alone.
+fn begin(daemon: &Daemon, arguments: &[&str], input: &str) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nmctl"));
+    command.arg0("nmstatectl").args(arguments).env("NMCTL_SOCKET", daemon.socket());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.spawn().expect("it starts");
+    process.stdin.take().expect("it was piped").write_all(input.as_bytes()).expect("it reads");
+    process
+}
+
+fn run(daemon: &Daemon, arguments: &[&str], input: &str) -> Ran {
+    Ran::of(begin(daemon, arguments, input).wait_with_output().expect("it ends"))
+}
+
+fn printed(daemon: &Daemon, arguments: &[&str], input: &str) -> String {
+    let ran = run(daemon, arguments, input);
+    assert_eq!(ran.code, Some(0), "nmstatectl {arguments:?}: {}{}", ran.out, ran.err);
+    ran.out
+}
+
+fn yaml(text: &str) -> Json {
+    serde_yaml::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn a_handler_applies_probes_and_commits_or_goes_back() {
+    in_namespace(|| {
+        let daemon = Daemon::start();
+        assert_eq!(printed(&daemon, &["--version"], ""), "nmstatectl 2.2.62\n");
+        let before = printed(&daemon, &["show"], "");
+        let shown: Json = serde_json::from_str(&printed(&daemon, &["show", "--json"], "")).expect("JSON");
+        assert_eq!(shown, yaml(&before));
+
+        let statistic = yaml(&printed(&daemon, &["st", "-"], BRIDGE));
+        assert_eq!(statistic["topology"], serde_json::json!(["linux-bridge"]), "{statistic}");
+
+        let apply = ["apply", "-vv", "--no-commit", "--timeout", "60"];
+        let applied = printed(&daemon, &apply, BRIDGE);
+        let changed = &yaml(&applied)["interfaces"][0];
+        assert_eq!((&changed["name"], &changed["mtu"]), (&"br7".into(), &1400.into()), "{applied}");
+        assert_eq!(printed(&daemon, &["commit"], ""), "\n");
+        assert_eq!(run(&daemon, &["commit"], "").code, Some(1), "after the commit there is nothing");
+        assert_eq!(run(&daemon, &["rollback"], "").code, Some(1));
+        assert!(printed(&daemon, &["show", "br7"], "").contains("mtu: 1400"));
+
+        // Its other name, and the way back.
+        let gone = BRIDGE.replace("state: up", "state: absent");
+        printed(&daemon, &["set", "--no-commit", "--timeout", "60"], &gone);
+        printed(&daemon, &["rollback"], "");
+        assert_eq!(run(&daemon, &["rollback"], "").code, Some(1), "a second one has nothing to do");
+        assert!(printed(&daemon, &["show", "br7"], "").contains("mtu: 1400"));
+
+        // Too late.
+        let monitor = Monitor::start(&daemon);
+        printed(&daemon, &["apply", "--no-commit", "--timeout", "1"], &gone);
+        monitor.until("rolled-back");
+        assert_eq!(run(&daemon, &["commit"], "").code, Some(1));
+        assert!(printed(&daemon, &["show", "br7"], "").contains("mtu: 1400"));
+        daemon.assert_settled();
+    });
+}
+
+#[test]
+fn a_checkpoint_has_a_name_that_is_taken_back() {
+    in_namespace(|| {
+        let daemon = Daemon::start();
+        let applied = printed(&daemon, &["apply", "--no-commit"], BRIDGE);
+        let line = applied.lines().last().expect("a last line");
+        let name = line.strip_prefix("# checkpoint: ").expect(&applied);
+        assert_eq!(run(&daemon, &["rollback", "/io/nmstate/Daemon/checkpoint/99"], "").code, Some(1));
+        assert_eq!(printed(&daemon, &["rollback", line], ""), format!("{line}\n"));
+        assert!(!printed(&daemon, &["show"], "").contains("br7"));
+        let again = printed(&daemon, &["apply", "--no-commit"], BRIDGE);
+        let again =
+            again.lines().last().and_then(|line| line.strip_prefix("# checkpoint: ")).expect("a name");
+        assert_ne!(again, name);
+        assert_eq!(printed(&daemon, &["commit", again], ""), format!("{again}\n"));
+        daemon.assert_settled();
+    });
+}
+
+#[test]
+fn a_client_that_is_gone_leaves_its_checkpoint_to_the_daemon() {
+    in_namespace(|| {
+        let daemon = Daemon::start();
+        printed(&daemon, &["apply", "--no-commit", "--timeout", "60"], BRIDGE);
+        // A handler that has come back knows no number.
+        let refused = run(&daemon, &["apply", "--no-commit"], BRIDGE);
+        assert_eq!(refused.code, Some(1), "another change awaits commit: {}", refused.err);
+        printed(&daemon, &["rollback"], "");
+        daemon.assert_settled();
+    });
+}
+
+#[test]
+fn exit_codes_and_errors_are_those_of_that_name() {
+    in_namespace(|| {
+        let daemon = Daemon::start();
+        let codes = [
+            (&["apply", "--timeout", "soon"][..], BRIDGE, 65),
+            (&["apply", "--no-such"], BRIDGE, 2),
+            (&["apply"], "interfaces: 5", 1),
+            (&["apply", "/no/such/file"], "", 1),
+            (&["format"], "{", 1),
+            (&["show", "no-such"], "", 0),
+            (&["service", "-c", "/elsewhere"], "", 1),
+            (&["autoconf"], "", 1),
+        ];
+        for (arguments, input, code) in codes {
+            let ran = run(&daemon, arguments, input);
+            assert_eq!(ran.code, Some(code), "{arguments:?}: {}{}", ran.out, ran.err);
+        }
+        assert_eq!(yaml(&printed(&daemon, &["show", "no-such"], ""))["interfaces"], serde_json::json!([]));
+        let refused = run(&daemon, &["apply"], &BRIDGE.replace("mtu", "mtuu"));
+        assert!(refused.err.contains("InvalidArgument: interfaces[0].mtuu: "), "{}", refused.err);
+        assert_eq!(printed(&daemon, &["format"], "{}"), "interfaces: []\n");
+        let valid = yaml(&printed(&daemon, &["validate"], BRIDGE));
+        assert_eq!(valid["interfaces"][0]["name"], "br7");
+        let revert = yaml(&printed(&daemon, &["gr", "-"], BRIDGE));
+        assert_eq!(revert["interfaces"][0]["state"], "absent", "{revert}");
+        let files = yaml(&printed(&daemon, &["gc", "-"], BRIDGE));
+        assert_eq!(files["NetworkManager"][0][0], "br7.nmconnection", "{files}");
+        daemon.assert_settled();
+    });
+}
