@@ -1,10 +1,13 @@
 //! Makes what is in memory survive a reboot: profiles go to disk, what was deleted is deleted there.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use futures_util::future::join_all;
 
 use super::execute::refused;
 use super::reapply::is_same;
-use super::snapshot::Private;
+use super::snapshot::{Private, Was};
 use super::touch::Touch;
 use crate::backend::Failure;
 use crate::nm::image::{Image, ObjectPath};
@@ -14,12 +17,19 @@ const TO_DISK: u32 = 0x1;
 const BLOCK_AUTOCONNECT: u32 = 0x20;
 
 /// What is to be kept.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Default)]
 pub(super) struct Keep {
     /// Profiles that go to disk as they are.
     pub save: Vec<ObjectPath>,
-    /// Contents of profiles that are gone but for their files.
-    pub forget: Vec<Profile>,
+    /// Profiles that are gone but for their files.
+    pub forget: Vec<Was>,
+}
+
+impl Keep {
+    /// The files of what is gone.
+    pub(super) fn files(&self) -> BTreeSet<PathBuf> {
+        self.forget.iter().map(|was| PathBuf::from(&was.filename)).collect()
+    }
 }
 
 /// Of the profiles that are ours to keep by `touched`; what was in memory before and is the same
@@ -39,7 +49,7 @@ pub(super) fn keep(was: &Private, image: &Image, touched: &Touch<'_>) -> Keep {
         .profiles
         .iter()
         .filter(|(uuid, was)| was.is_on_disk() && touched.holds(uuid) && image.stored(uuid).is_none());
-    Keep { save, forget: gone.map(|(_, was)| was.profile.clone()).collect() }
+    Keep { save, forget: gone.map(|(_, was)| was.clone()).collect() }
 }
 
 /// All at once. `client`: for the image that it was decided on.
@@ -51,8 +61,9 @@ pub(super) async fn commit(keep: Keep, client: &Client) -> Result<(), Failure> {
     });
     let saved: Vec<_> = save.collect();
     // A profile of the same UUID takes over the file that is hidden; then it goes with its file.
-    let adopt: Vec<_> =
-        keep.forget.into_iter().map(|profile| client.start(Call::AddConnection { profile, flags })).collect();
+    let adopt =
+        keep.forget.into_iter().map(|was| client.start(Call::AddConnection { profile: was.profile, flags }));
+    let adopt: Vec<_> = adopt.collect();
     let (saved, adopted) = tokio::join!(join_all(saved), join_all(adopt));
     let mut delete = Vec::new();
     for answer in adopted {

@@ -28,6 +28,7 @@ mod choose;
 mod commit;
 mod configuration;
 mod database;
+mod durable;
 mod execute;
 mod lower;
 mod macs;
@@ -421,7 +422,16 @@ impl Backend for NmBackend {
                 let touch = Touch::new(&snapshot.touched, &snapshot.state, &was, image, now);
                 Ok(commit::keep(&was, image, &touch))
             });
-            commit::commit(keep.await?, &self.client).await
+            let keep = keep.await?;
+            let (saved, mut files) = (keep.save.clone(), keep.files());
+            commit::commit(keep, &self.client).await?;
+            // Where each is now.
+            self.seen().await?;
+            let image = self.image()?;
+            files.extend(
+                saved.iter().filter_map(|path| Some(image.profiles.get(path)?.filename.clone().into())),
+            );
+            durable::sync(files).await
         })
     }
 
