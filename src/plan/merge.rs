@@ -136,6 +136,18 @@ pub fn is_static(address: &Address) -> bool {
     !address.is_dynamic() && !address.is_v6_link_local() && !address.is_foreign()
 }
 
+/// An interface without what belongs to no configuration: what can only be read, and what others have given it (leases,
+/// advertised and the kernel's own addresses).
+pub fn configured(mut interface: Interface) -> Interface {
+    interface.drop_read_only();
+    for ip in [interface.ipv4.as_deref_mut(), interface.ipv6.as_deref_mut()].into_iter().flatten() {
+        if let Some(addresses) = &mut ip.address {
+            addresses.retain(is_static);
+        }
+    }
+    interface
+}
+
 /// `ip` is already completed from `now` key by key (M20 to M31).
 fn settle_ip(ip: &mut Ip, asked: &Ip, now: Option<&Ip>, v6: bool, path: &Path, report: &mut Report) {
     ip.enabled.get_or_insert(false);

@@ -41,7 +41,7 @@ pub use change::{
 pub use diff::Unmentioned;
 pub use drift::{Drift, drift};
 pub use interfaces::{Key, Member, Merged, family};
-pub use merge::is_static;
+pub use merge::{configured, is_static};
 pub use names::{NameMatch, Names};
 pub use order::Depths;
 pub use path::{Client, ClientPath, touched};

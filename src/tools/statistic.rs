@@ -72,7 +72,7 @@ fn with_functions<'s>(desired: &State, current: &'s State) -> Cow<'s, State> {
         let nothing = SrIov { drivers_autoprobe: None, total_vfs: None, max_vfs: None, vfs: None };
         let functions = ethernet.sr_iov.get_or_insert(nothing).vfs.get_or_insert_default();
         let place = functions.iter().position(|function| function.id == id).unwrap_or_else(|| {
-            functions.push(function(id));
+            functions.push(VirtualFunction::new(id));
             functions.len() - 1
         });
         if functions[place].iface_name.is_none() {
@@ -83,21 +83,6 @@ fn with_functions<'s>(desired: &State, current: &'s State) -> Cow<'s, State> {
         }
     }
     Cow::Owned(current)
-}
-
-fn function(id: u32) -> VirtualFunction {
-    VirtualFunction {
-        id,
-        iface_name: None,
-        mac_address: None,
-        spoof_check: None,
-        trust: None,
-        min_tx_rate: None,
-        max_tx_rate: None,
-        vlan_id: None,
-        qos: None,
-        vlan_proto: None,
-    }
 }
 
 /// Each feature, and how it is found in a document; `expected` is that document completed.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::netplan::{Config, Devices, Wanted, Wish};
-use crate::plan::{Action, Change, InterfaceChange, Plan, Reason, is_static, only_changed, ports};
-use crate::state::{DnsSettings, Interface, InterfaceType, Ip, Part, Route, RouteRule, State};
+use crate::plan::{Action, Change, InterfaceChange, Plan, Reason, configured, only_changed, ports};
+use crate::state::{DnsSettings, Interface, InterfaceType, Route, RouteRule, State};
 
 /// What `plan` wants of netplan on a system that is as `now`, where netplan's files say `config` together.
 pub(super) fn lower(plan: &Plan, now: &State, config: &Config, devices: &Devices) -> Wanted {
@@ -58,7 +58,7 @@ impl<'a> Lowering<'a> {
                     let is_asked = matches!(change.reason, Reason::Desired | Reason::Unkept);
                     let asked = self.asked(&change.name).filter(|_| is_asked);
                     let said = asked.cloned().unwrap_or_else(|| only_changed(after, change));
-                    let interface = configured(after);
+                    let interface = configured(card(after));
                     let current = change.before.as_ref().map(card);
                     self.wanted.interfaces.push(Wish { interface, said, current });
                 }
@@ -71,7 +71,7 @@ impl<'a> Lowering<'a> {
         let now = self.now.interfaces().iter().find(|now| now.name == name && !now.kind().is_userspace());
         if let Some(now) = now.filter(|_| !self.is_wanted(name)) {
             let current = Some(card(now));
-            self.wanted.interfaces.push(Wish { interface: configured(now), said, current });
+            self.wanted.interfaces.push(Wish { interface: configured(card(now)), said, current });
         }
     }
 
@@ -179,19 +179,6 @@ fn gains_port(change: &InterfaceChange) -> bool {
         found.into_iter().map(str::to_owned).collect::<BTreeSet<_>>()
     };
     !of(&change.after).is_subset(&of(&change.before))
-}
-
-/// Without what others have given it: leases, advertised and the kernel's own addresses.
-fn configured(interface: &Interface) -> Interface {
-    let mut own = card(interface);
-    own.drop_read_only();
-    let families: [Option<&mut Ip>; 2] = [own.ipv4.as_deref_mut(), own.ipv6.as_deref_mut()];
-    for ip in families.into_iter().flatten() {
-        if let Some(addresses) = &mut ip.address {
-            addresses.retain(is_static);
-        }
-    }
-    own
 }
 
 /// A veth whose other end is in another network namespace is a card like any other here.

@@ -64,18 +64,7 @@ fn index(vf: &Setting) -> Option<u32> {
 }
 
 fn read_function(vf: &Setting) -> Option<VirtualFunction> {
-    let mut function = VirtualFunction {
-        id: index(vf)?,
-        iface_name: None,
-        mac_address: None,
-        spoof_check: None,
-        trust: None,
-        min_tx_rate: None,
-        max_tx_rate: None,
-        vlan_id: None,
-        qos: None,
-        vlan_proto: None,
-    };
+    let mut function = VirtualFunction::new(index(vf)?);
     keys(Way::Read(vf), &mut function);
     Some(function)
 }

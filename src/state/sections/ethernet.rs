@@ -81,6 +81,24 @@ section! {
     }
 }
 
+impl VirtualFunction {
+    /// One of which nothing is said.
+    pub fn new(id: u32) -> Self {
+        Self {
+            id,
+            iface_name: None,
+            mac_address: None,
+            spoof_check: None,
+            trust: None,
+            min_tx_rate: None,
+            max_tx_rate: None,
+            vlan_id: None,
+            qos: None,
+            vlan_proto: None,
+        }
+    }
+}
+
 section! {
     /// The other end of a virtual cable.
     pub struct Veth {

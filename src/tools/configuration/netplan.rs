@@ -2,8 +2,8 @@
 
 use super::{Configuration, Network, under};
 use crate::netplan::{Config, Devices, OWN, Renderer, Target, Version, Wanted, Wish, compose};
-use crate::plan::{Action, Change, is_static};
-use crate::state::{ErrorKind, Interface, Ip, Part, Problem, State};
+use crate::plan::{Action, Change, configured};
+use crate::state::{ErrorKind, Problem, State};
 
 /// Everything can be said that the version we know can.
 const VERSION: Version = Version::new(1, 1, 2);
@@ -14,9 +14,9 @@ pub fn netplan(desired: &State, is_managed: bool) -> Result<Configuration, Vec<P
     let network = Network::of(desired)?;
     let mut wanted = Wanted::default();
     for (key, then) in &network.then {
-        let interface = configured(then);
+        let interface = configured(then.clone());
         let asked = network.plan.expected.interfaces().iter().find(|own| crate::plan::Key::of(own) == *key);
-        let said = asked.map_or_else(|| interface.clone(), configured);
+        let said = asked.map_or_else(|| interface.clone(), |asked| configured(asked.clone()));
         wanted.interfaces.push(Wish { interface, said, current: None });
     }
     let mut nowhere = Vec::new();
@@ -54,17 +54,4 @@ pub fn netplan(desired: &State, is_managed: bool) -> Result<Configuration, Vec<P
         files: files.into_iter().filter(|(_, text)| !text.is_empty()).collect(),
         warnings: network.warnings.clone(),
     })
-}
-
-/// Without what belongs to no configuration.
-fn configured(interface: &Interface) -> Interface {
-    let mut own = interface.clone();
-    own.drop_read_only();
-    let families: [Option<&mut Ip>; 2] = [own.ipv4.as_deref_mut(), own.ipv6.as_deref_mut()];
-    for ip in families.into_iter().flatten() {
-        if let Some(addresses) = &mut ip.address {
-            addresses.retain(is_static);
-        }
-    }
-    own
 }
