@@ -11,6 +11,10 @@ DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 DESTDIR ?=
 PREFIX ?= /usr
 
+# Random inputs are the same ones each time, so that a failure comes of the change that is tested; another seed
+# looks at others, and PROPTEST_CASES at more of them.
+export PROPTEST_RNG_SEED ?= 1
+
 # Tests make network namespaces. Who is not root becomes root of a user namespace.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,unshare --map-root-user --)
 

@@ -115,6 +115,17 @@ fn difference_and_revert_are_documents_that_can_be_applied() {
         text,
         "interfaces:\n- name: d0\n  type: dummy\n  state: absent\n- name: eth1\n  description: ''\n  type: ethernet\n  state: up\n  mtu: 1500\n"
     );
+    let named = Folder::new(&[
+        (
+            "named.yml",
+            "interfaces: [{name: eth1, type: ethernet, state: up, alt-names: [{name: a}, {name: b}]}]\n",
+        ),
+        ("without.yml", "interfaces: [{name: eth1, alt-names: [{name: b, state: absent}]}]\n"),
+    ]);
+    assert_eq!(
+        named.prints(&["gd", "named.yml", "without.yml"]),
+        "interfaces:\n- name: eth1\n  type: ethernet\n  state: up\n  alt-names:\n  - name: b\n    state: absent\n  - name: a\n"
+    );
     let told = folder.nmctl(&["gd", "-", "-"]);
     assert_eq!((told.code, told.out.as_str()), (Some(2), ""));
 }

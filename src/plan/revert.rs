@@ -163,17 +163,26 @@ fn revert_interface(change: &InterfaceChange) -> Interface {
     }
     let mut back = only_changed(&full, change);
     say_nothing(&mut back, &full, change);
-    let touches = |key: &str| change.fields.iter().any(|field| field.path == Path::root().key(key));
-    if touches("alt-names") {
-        let names =
-            |interface: Option<&Interface>| interface.and_then(|i| i.alt_names.clone()).unwrap_or_default();
-        let was = names(Some(&full));
-        let new =
-            names(change.after.as_ref()).into_iter().filter(|new| was.iter().all(|was| was.name != new.name));
-        let new = new.map(|name| AltName { name: name.name, state: Some(AbsentState::Absent) });
-        back.alt_names = Some(new.chain(was.iter().cloned()).collect());
-    }
+    name_alternatives(&mut back, &full, change.after.as_ref(), change);
     back
+}
+
+/// Alternative names are joined (schema 5.10): to lead from those of `from` to those of `to`, the others are taken away.
+fn name_alternatives(
+    only: &mut Interface,
+    to: &Interface,
+    from: Option<&Interface>,
+    change: &InterfaceChange,
+) {
+    let alt_names = Path::root().key("alt-names");
+    if change.fields.iter().all(|field| field.path != alt_names) {
+        return;
+    }
+    let wanted = to.alt_names.clone().unwrap_or_default();
+    let now = from.and_then(|from| from.alt_names.clone()).unwrap_or_default();
+    let others = now.into_iter().filter(|other| wanted.iter().all(|name| name.name != other.name));
+    let absent = others.map(|other| AltName { name: other.name, state: Some(AbsentState::Absent) });
+    only.alt_names = Some(absent.chain(wanted.iter().cloned()).collect());
 }
 
 /// What was not there cannot be named, but for keys that have a word for nothing.
@@ -252,8 +261,9 @@ fn differing_interface(desired: &State, change: &InterfaceChange, plan: &Plan) -
     match (&change.before, &change.after) {
         (None, _) => Some(written.clone()),
         (Some(_), None) => Some(Interface::new(&change.name, change.kind.clone(), written.state())),
-        (Some(_), Some(after)) => {
+        (Some(before), Some(after)) => {
             let mut only = only_changed(after, change);
+            name_alternatives(&mut only, after, Some(before), change);
             only.state = Some(written.state());
             // Which hardware is meant is said together with how it is found (X4).
             if only.identifier.is_some() {

@@ -239,7 +239,7 @@ fn alternative_names(merged: &Merged, report: &mut Report) {
         }
     }
     for (key, member) in &merged.members {
-        let Some(desired) = member.desired.as_ref().filter(|desired| desired.is_up()) else { continue };
+        let Some(desired) = member.desired.as_ref().filter(|desired| !desired.is_absent()) else { continue };
         for (i, name) in desired.alt_names.iter().flatten().enumerate() {
             if name.state.is_some() {
                 continue;
