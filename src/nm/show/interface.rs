@@ -245,14 +245,17 @@ fn lay_ip(kernel: &mut Option<Box<Ip>>, said: Option<Box<Ip>>, is_v6: bool) {
         return;
     }
     let own = kernel.take().unwrap_or_else(|| Box::new(Ip::empty()));
-    let enabled = said.enabled.or(own.enabled);
-    let is_on = enabled == Some(true);
+    if said.enabled.or(own.enabled) != Some(true) {
+        // What a profile says for when it is on would come and go with NetworkManager's restarts.
+        *kernel = Some(Box::new(Ip { forwarding: own.forwarding, ..Ip::new(false) }));
+        return;
+    }
     *kernel = Some(Box::new(Ip {
-        enabled,
-        address: own.address.filter(|_| is_on).or(is_on.then(Vec::new)),
+        enabled: Some(true),
+        address: own.address.or_else(|| Some(Vec::new())),
         // Where the profile leaves it to the kernel, the kernel's guess holds.
-        dhcp: said.dhcp.or(own.dhcp).filter(|_| is_on),
-        autoconf: said.autoconf.or(own.autoconf).filter(|_| is_on),
+        dhcp: said.dhcp.or(own.dhcp),
+        autoconf: said.autoconf.or(own.autoconf),
         addr_gen_mode: said.addr_gen_mode.or(own.addr_gen_mode),
         token: said.token.or(own.token),
         forwarding: own.forwarding.or(said.forwarding),
