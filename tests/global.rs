@@ -785,6 +785,7 @@ wait-ip: ipv4
 lldp: {enabled: true}
 mptcp: {address-flags: [subflow]}
 802.1x: {identity: printer, eap-methods: [peap], password: secret}
+ovs-db: {external_ids: {rack: b7}}
 dispatch: {post-activation: logger up}
 ipv4: {enabled: true, dhcp: true, dhcp-custom-hostname: other}";
     let now = state(
@@ -802,6 +803,7 @@ ipv4: {enabled: true, dhcp: true, dhcp-custom-hostname: other}";
         ("/lldp/enabled", serde_json::json!(false)),
         ("/mptcp/address-flags", serde_json::json!([])),
         ("/802.1x", serde_json::json!({})),
+        ("/ovs-db", serde_json::json!({"external_ids": {}, "other_config": {}})),
         ("/dispatch/post-activation", serde_json::json!("")),
         ("/dispatch/post-deactivation", serde_json::Value::Null),
         ("/ipv4/dhcp-custom-hostname", serde_json::json!("")),
@@ -813,9 +815,16 @@ ipv4: {enabled: true, dhcp: true, dhcp-custom-hostname: other}";
     let there = carried_out(&plan, &now);
     let plan = make_plan(&back, &there, &profiles, &Options::default()).expect("it can be planned");
     let text = plan::text::diff(&plan, plan::text::Paint::Plain);
-    for key in
-        ["profile-name", "description", "wait-ip", "lldp", "mptcp", "802.1x.identity", "802.1x.password"]
-    {
+    for key in [
+        "profile-name",
+        "description",
+        "wait-ip",
+        "lldp",
+        "mptcp",
+        "802.1x.identity",
+        "802.1x.password",
+        "ovs-db",
+    ] {
         assert!(text.contains(&format!("- {key}")), "{key} in {text}");
     }
 }

@@ -292,6 +292,11 @@ fn set_targets(
         };
         placement.settle_ports(key, &mut target);
         let controller = target.controller.as_deref().filter(|name| !name.is_empty());
+        let former = member.current.as_ref().and_then(|current| current.controller.as_deref());
+        let is_ovs = |name: Option<&str>| {
+            name.and_then(|name| kinds.get(name)).is_some_and(|kind| *kind == InterfaceType::OvsBridge)
+        };
+        let leaves_ovs = is_ovs(former) && !is_ovs(controller);
         let holds_ip = *target.kind() == InterfaceType::OvsInterface
             || controller.is_none_or(|name| kinds.get(name) == Some(&InterfaceType::Vrf));
         if !holds_ip || hsr_ports.contains(&key.name) {
@@ -300,9 +305,7 @@ fn set_targets(
             target.ipv6 = Some(Box::new(Ip::new(false)));
             target.wait_ip = None;
         }
-        let former = member.current.as_ref().and_then(|current| current.controller.as_deref());
-        let was_in_ovs = former.and_then(|name| kinds.get(name)) == Some(&InterfaceType::OvsBridge);
-        if was_in_ovs && target.controller.as_deref().is_none_or(str::is_empty) {
+        if leaves_ovs {
             target.ovs_db = Some(OvsSettings::empty()); // M67
         }
         member.target = Some(target);

@@ -212,6 +212,14 @@ fn say_nothing(back: &mut Interface, full: &Interface, change: &InterfaceChange)
     if touches("mptcp") {
         back.mptcp.get_or_insert_with(nothing).address_flags.get_or_insert_default();
     }
+    if touches("ovs-db") {
+        // A column is replaced by the one that is given.
+        let was = full.ovs_db.clone().unwrap_or_else(OvsSettings::empty);
+        back.ovs_db = Some(OvsSettings {
+            external_ids: was.external_ids.or_else(|| Some(OvsTable::default())),
+            other_config: was.other_config.or_else(|| Some(OvsTable::default())),
+        });
+    }
     if touches("802.1x") {
         back.ieee8021x.get_or_insert_with(nothing);
     }
