@@ -17,5 +17,7 @@ mod value;
 pub use client::{Database, Keeper, SOCKET, open};
 pub use error::Error;
 pub use image::{Bridge, Host, Image, Interface, Port, Uuid};
-pub use op::{Keys, Op, add_bridge, change_bridge, remove_bridge, remove_port, set_mappings, set_settings};
+pub use op::{
+    Keys, Op, add_bridge, change_bridge, port_of, remove_bridge, remove_port, set_mappings, set_settings,
+};
 pub use show::{NM_UUID, overlay};

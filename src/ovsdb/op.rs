@@ -117,11 +117,9 @@ pub fn remove_bridge(image: &Image, name: &str) -> Option<Vec<Op>> {
     Some(vec![on_host("mutate", forget)])
 }
 
-/// Takes a port as a document names it, with all its interfaces, from a bridge. None: it has none of
-/// that name.
-pub fn remove_port(image: &Image, bridge: &str, name: &str) -> Option<Vec<Op>> {
-    let (bridge, present) = image.bridge(bridge)?;
-    // A port of one interface is known by the name of that (semantics S50).
+/// The port of a bridge that a document gives that name: one of one interface is known by the name of that
+/// (semantics S50).
+pub fn port_of<'a>(image: &Image, bridge: &'a Bridge, name: &str) -> Option<&'a Uuid> {
     let is_it = |port: &&Uuid| {
         let port = image.ports.get(*port);
         port.is_some_and(|port| match port.interfaces.as_slice() {
@@ -129,7 +127,14 @@ pub fn remove_port(image: &Image, bridge: &str, name: &str) -> Option<Vec<Op>> {
             _ => port.name == name,
         })
     };
-    let port = present.ports.iter().find(is_it)?;
+    bridge.ports.iter().find(is_it)
+}
+
+/// Takes a port as a document names it, with all its interfaces, from a bridge. None: it has none of
+/// that name.
+pub fn remove_port(image: &Image, bridge: &str, name: &str) -> Option<Vec<Op>> {
+    let (bridge, present) = image.bridge(bridge)?;
+    let port = port_of(image, present, name)?;
     let place = json!([["_uuid", "==", uuid(bridge)]]);
     let forget = json!([["ports", "delete", ["set", [uuid(port)]]]]);
     Some(vec![Op(json!({"op": "mutate", "table": "Bridge", "where": place, "mutations": forget}))])

@@ -15,7 +15,7 @@ use super::work::{Await, Database as Todo, Layer, Step, Until, Which, Work};
 use crate::backend::{Failure, Snapshot};
 use crate::nm::Profile;
 use crate::nm::image::Image as Profiles;
-use crate::ovsdb::{self, Bridge, Database, Error, Image, Keys, NM_UUID, Op};
+use crate::ovsdb::{self, Database, Error, Image, Keys, NM_UUID, Op};
 use crate::plan::{self, Change, InterfaceChange, Plan, ValueChange, ports};
 use crate::state::{ErrorKind, Interface, InterfaceType, OvsSettings, OvsTable, Path, Problem, State};
 
@@ -173,16 +173,11 @@ fn is_of_profile(image: &Image, bridge: &str, port: Option<&str>) -> bool {
     let Some((_, row)) = image.bridge(bridge) else { return false };
     match port {
         None => row.external_ids.contains_key(NM_UUID) && !row.ports.is_empty(),
-        Some(name) => ports_of(image, row).any(|port| {
-            let is_only = |uuid| image.interfaces.get(uuid).is_some_and(|only| only.name == name);
-            let is_it = port.name == name || port.interfaces.iter().any(is_only);
-            is_it && port.external_ids.contains_key(NM_UUID)
-        }),
+        Some(name) => {
+            let port = ovsdb::port_of(image, row, name).and_then(|uuid| image.ports.get(uuid));
+            port.is_some_and(|port| port.external_ids.contains_key(NM_UUID))
+        }
     }
-}
-
-fn ports_of<'a>(image: &'a Image, bridge: &'a Bridge) -> impl Iterator<Item = &'a ovsdb::Port> {
-    bridge.ports.iter().filter_map(|uuid| image.ports.get(uuid)).map(AsRef::as_ref)
 }
 
 /// Waits, while the database changes, until `is_so`. Whether it is in the end.

@@ -142,7 +142,10 @@ pub fn drop_twins(profile: &mut Profile) {
 /// Attaches to the controller, or detaches from it, with the options that ports have there.
 fn controller(profile: &mut Profile, wish: &Wish<'_>) {
     let source = if wish.is_new { wish.interface } else { wish.said };
-    if let Some(name) = &source.controller {
+    // In the same bridge of Open vSwitch it may be the member of another port.
+    let is_member = profile.text("connection", "slave-type") == Some(OVS_PORT);
+    let stays = || wish.interface.controller.as_ref().filter(|_| is_member);
+    if let Some(name) = source.controller.as_ref().or_else(stays) {
         match wish.controller.map(Interface::kind) {
             _ if name.is_empty() => connection::detach(profile),
             Some(InterfaceType::Bond) => connection::attach(profile, name, "bond"),

@@ -34,7 +34,7 @@ pub(super) fn sequence(lowering: &Lowering<'_>, decided: &BTreeMap<Which, Decisi
     for decision in decisions.iter().rev().filter(|decision| decision.goal == Goal::Up(Way::Restart)) {
         work.steps.push(Step::Deactivate { which: decision.which.clone() });
     }
-    remove(lowering, &mut work);
+    remove(lowering, decided, &mut work);
     for decision in &decisions {
         let early = decision.others.iter().filter(|(_, early)| *early);
         work.steps.extend(early.map(|(candidate, _)| delete(&decision.which, candidate)));
@@ -149,7 +149,7 @@ fn activate(lowering: &Lowering<'_>, decisions: &[&Decision<'_>], alone: &BTreeS
 
 /// Interfaces that go, those that stand upon others first, as the plan has them; and ports that their
 /// bridge of Open vSwitch has lost.
-fn remove(lowering: &Lowering<'_>, work: &mut Work) {
+fn remove(lowering: &Lowering<'_>, decided: &BTreeMap<Which, Decision<'_>>, work: &mut Work) {
     let bridges = lowering.targets.values().filter(|target| target.which.layer == Layer::OvsBridge);
     for bridge in bridges.filter_map(|target| target.then.filter(|then| then.is_up())) {
         let dropped = lowering.dropped_ports(bridge);
@@ -182,10 +182,11 @@ fn remove(lowering: &Lowering<'_>, work: &mut Work) {
         work.steps.extend(profiles.iter().map(|candidate| delete(&which, candidate)));
         remove_device(lowering, target, !profiles.is_empty(), work);
     }
-    // A port goes because its bridge has lost it, and because its interface goes.
+    // A port goes because its bridge has lost it, and because its interface goes; it stays if another bridge has it.
+    let staying: BTreeSet<&str> = decided.values().map(|decision| decision.uuid.as_str()).collect();
     let mut gone = BTreeSet::new();
     work.steps.retain(|step| match step {
-        Step::Delete { uuid, .. } => gone.insert(uuid.clone()),
+        Step::Delete { uuid, .. } => !staying.contains(uuid.as_str()) && gone.insert(uuid.clone()),
         _ => true,
     });
 }

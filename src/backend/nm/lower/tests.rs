@@ -8,7 +8,7 @@ use crate::backend::nm::choose::Profiles;
 use crate::backend::nm::refuse::refuse;
 use crate::backend::nm::work::{Step, Which, Work};
 use crate::nm::image::{Active, Device, Image, Stored, Version};
-use crate::nm::settings::{self, Wish};
+use crate::nm::settings::{self, Wish, ovs_ports, write_ovs_port};
 use crate::nm::{Profile, Value};
 use crate::plan::{Capabilities, Options, Plan, plan};
 use crate::state::{Document, Interface, InterfaceType, Route, State};
@@ -95,6 +95,23 @@ impl Host {
         device.active = Some(format!("/active/{uuid}"));
         device.state = 100;
         device.applied = Some(Arc::new((applied, 3)));
+    }
+
+    /// The ports of the bridges of Open vSwitch were brought up by profiles of their own.
+    fn with_ports(mut self) -> Self {
+        let ports: Vec<_> = self.now.interfaces().iter().flat_map(ovs_ports).collect();
+        for port in ports {
+            let name = port.port.name.clone();
+            let uuid = format!("port-{name}");
+            let mut profile = Profile::default();
+            write_ovs_port(&mut profile, &port);
+            profile.set("connection", "uuid", uuid.as_str());
+            let device = Device { name, kind: 25, state: 30, real: true, managed: true, ..Device::default() };
+            self.image.devices.insert(format!("/devices/{uuid}"), Arc::new(device));
+            self.store(&uuid, 0, profile);
+            self.activate(&uuid, &uuid, 0x4);
+        }
+        self
     }
 
     /// That interface was made by others; NetworkManager watches it.
@@ -607,6 +624,72 @@ interfaces:
         (port.text("connection", "master"), port.text("connection", "slave-type")),
         (Some("bond7"), Some("ovs-port"))
     );
+}
+
+const SWITCH: &str = "
+interfaces:
+- {name: ovs5, type: ovs-bridge, state: up, bridge: {port: [{name: eth1}, {name: in5}]}}
+- {name: eth1, type: ethernet, state: up, controller: ovs5, ipv4: {enabled: false}, ipv6: {enabled: false}}
+- {name: eth2, type: ethernet, state: up, ipv4: {enabled: false}, ipv6: {enabled: false}}
+- {name: in5, type: ovs-interface, state: up, controller: ovs5, ipv4: {enabled: false}, ipv6: {enabled: false}}
+";
+
+#[test]
+fn a_port_of_open_vswitch_moves_with_its_profile() {
+    let wanted = "
+interfaces:
+- {name: ovs5, type: ovs-bridge, bridge: {port: [{name: in5}]}}
+- {name: ovs6, type: ovs-bridge, bridge: {port: [{name: eth1}]}}
+";
+    let host = Host::new(SWITCH).with_ports();
+    assert_eq!(host.steps(SWITCH), [""; 0]);
+    assert_eq!(
+        host.steps(wanted),
+        [
+            "add a profile of bridge ovs6",
+            "change the profile of port eth1",
+            "activate bridge ovs6",
+            "activate port eth1",
+            "activate eth1",
+            "then bridge ovs6 is ready",
+            "then port eth1 is ready",
+            "then eth1 is ready",
+            "database: remove port eth1 of bridge ovs5",
+        ]
+    );
+}
+
+#[test]
+fn what_becomes_a_member_of_a_bond_of_the_same_switch_leaves_its_port() {
+    let wanted = "
+interfaces:
+- name: ovs5
+  type: ovs-bridge
+  bridge:
+    port:
+    - {name: bond5, link-aggregation: {mode: active-backup, port: [{name: eth1}, {name: eth2}]}}
+    - {name: in5}
+";
+    let host = Host::new(SWITCH).with_ports();
+    assert_eq!(
+        host.steps(wanted),
+        [
+            "add a profile of port bond5",
+            "change the profile of eth1",
+            "change the profile of eth2",
+            "delete the profile `eth1-port` of port eth1",
+            "activate port bond5",
+            "activate eth1",
+            "activate eth2",
+            "then port bond5 is ready",
+            "then eth1 is ready",
+            "then eth2 is ready",
+            "database: remove port eth1 of bridge ovs5",
+        ]
+    );
+    for port in ["eth1", "eth2"] {
+        assert_eq!(host.written(wanted, port).text("connection", "master"), Some("bond5"), "{port}");
+    }
 }
 
 #[test]
