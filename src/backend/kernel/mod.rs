@@ -23,7 +23,7 @@ pub(in crate::backend) mod lower;
 mod observer;
 pub(in crate::backend) mod op;
 mod probe;
-mod refuse;
+pub(in crate::backend) mod refuse;
 pub(in crate::backend) mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};

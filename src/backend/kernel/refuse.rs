@@ -84,16 +84,19 @@ pub(super) fn refuse(plan: &Plan, kinds: &Kinds, resolver: &ResolverOwner) -> Ve
             Change::OvsDb(_) | Change::Ovn(_) => {}
         }
     }
+    problems.extend(database(plan, "Open vSwitch settings need its database"));
+    problems
+}
+
+/// What is asked of Open vSwitch's database, where nobody speaks to it.
+pub(in crate::backend) fn database(plan: &Plan, why: &str) -> Vec<Problem> {
     // An empty `ovs-db` empties Open vSwitch's settings; an `ovn` without mappings, as a query prints
     // it where there are none, asks for nothing.
     let mappings = plan.expected.ovn.as_ref().and_then(|ovn| ovn.bridge_mappings.as_ref());
     let asks_ovn = mappings.is_some_and(|mappings| !mappings.is_empty());
-    for (key, is_asked) in [("ovs-db", plan.expected.ovs_db.is_some()), ("ovn", asks_ovn)] {
-        if is_asked {
-            problems.push(unsupported(Path::root().key(key), "Open vSwitch settings need its database"));
-        }
-    }
-    problems
+    let asked = [("ovs-db", plan.expected.ovs_db.is_some()), ("ovn", asks_ovn)];
+    let asked = asked.into_iter().filter(|(_, is_asked)| *is_asked);
+    asked.map(|(key, _)| unsupported(Path::root().key(key), why)).collect()
 }
 
 fn unsupported(path: Path, message: impl Into<String>) -> Problem {

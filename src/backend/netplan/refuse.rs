@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::backend::kernel;
 use crate::netplan::{Broken, Refusal};
 use crate::plan::{Action, Change, Plan};
 use crate::state::{ErrorKind, InterfaceType, Path, Problem, Segment};
@@ -19,13 +20,10 @@ pub(super) fn refuse(plan: &Plan, types: &BTreeSet<InterfaceType>) -> Vec<Proble
             problems.push(Problem::new(ErrorKind::NotSupportedError, path, message));
         }
     }
-    for (key, is_asked) in [("ovs-db", plan.expected.ovs_db.is_some()), ("ovn", plan.expected.ovn.is_some())]
-    {
-        if is_asked {
-            let message = "netplan's files do not hold the settings of Open vSwitch's database";
-            problems.push(Problem::new(ErrorKind::NotSupportedError, Path::root().key(key), message));
-        }
-    }
+    problems.extend(kernel::refuse::database(
+        plan,
+        "netplan's files do not hold the settings of Open vSwitch's database",
+    ));
     problems
 }
 

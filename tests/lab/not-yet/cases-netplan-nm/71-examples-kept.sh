@@ -1,1 +1,0 @@
-../cases-netplan/71-examples-kept.sh

@@ -1,0 +1,1 @@
+../cases-netplan/80-killed-applying.sh

@@ -1,0 +1,1 @@
+../cases-netplan/81-killed-ending.sh
