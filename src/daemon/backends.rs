@@ -71,11 +71,11 @@ pub(super) async fn choose(name: BackendName, open: Option<&OpenRecord>) -> (Dri
     }
 }
 
-/// Whoever has NetworkManager run means it to have the network. netplan has to be named, as long as not all of its
-/// backend is proven; who may have meant it is told.
+/// Whoever defines interfaces in netplan's files means netplan to have the network, also where it is NetworkManager
+/// that carries them out; else whoever has NetworkManager run means that.
 async fn for_host() -> (Driver, String) {
     match NetplanBackend::defines(Path::new("/")) {
-        Ok(Some(why)) => warn!("{why}: to have netplan carry out changes, name it as the backend"),
+        Ok(Some(why)) => return (Driver::Netplan, why),
         Ok(None) => {}
         Err(failure) => warn!("netplan's files cannot be read: {failure}"),
     }

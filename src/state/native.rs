@@ -1,5 +1,6 @@
 //! `network`: a configuration in netplan's own words, as its files have it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -57,6 +58,21 @@ impl Native {
             Value::Map(definitions) => definitions.is_empty(),
             _ => true,
         })
+    }
+
+    /// The types of what is defined, and the keys that definitions of each have, as `bonds.interfaces`: each once, sorted.
+    pub fn uses(&self) -> Vec<String> {
+        let entries = |node: &Node| match &node.value {
+            Value::Map(entries) => entries.clone(),
+            Value::List(_) | Value::Scalar { .. } => Vec::new(),
+        };
+        let mut found = BTreeSet::new();
+        for kind in entries(&self.node).iter().filter(|entry| matches!(entry.value.value, Value::Map(_))) {
+            found.insert(kind.key.clone());
+            let keys = entries(&kind.value).into_iter().flat_map(|definition| entries(&definition.value));
+            found.extend(keys.map(|key| format!("{}.{}", kind.key, key.key)));
+        }
+        found.into_iter().collect()
     }
 
     /// As JSON, with its secrets. Only what reads back as the same text has a type.

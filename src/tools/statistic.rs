@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::planned;
 use crate::plan::{Change, Key, base, family, ports};
 use crate::state::{
-    Bridge, Ethernet, Identifier, Interface, InterfaceState, InterfaceType, Problem, SrIov, State,
+    Bridge, Ethernet, Identifier, Interface, InterfaceState, InterfaceType, Native, Problem, SrIov, State,
     VirtualFunction,
 };
 
@@ -19,6 +19,9 @@ pub struct Statistic {
     pub topology: Vec<String>,
     /// Each feature once, in the order in which they are listed.
     pub features: Vec<&'static str>,
+    /// What a document in netplan's own words says of each type of definition, as `bonds.interfaces`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub netplan: Vec<String>,
 }
 
 /// What `desired` uses, where the network is as `current`.
@@ -43,7 +46,8 @@ pub fn statistic(desired: &State, current: &State) -> Result<Statistic, Vec<Prob
     touched.extend(plan.expected.interfaces().iter().map(Key::of));
     let network = Network(then);
     let topology = network.topology(&touched);
-    Ok(Statistic { topology, features: features(desired, &plan.expected) })
+    let netplan = desired.network.as_ref().map(Native::uses).unwrap_or_default();
+    Ok(Statistic { topology, features: features(desired, &plan.expected), netplan })
 }
 
 /// Before the name of a virtual function, as `sriov:eth1:2`.
@@ -307,6 +311,16 @@ routes: {config: [{destination: 198.51.100.0/24, next-hop-interface: br0, next-h
         ];
         assert_eq!(found.topology, topology);
         assert_eq!(found.features, ["lldp", "mptcp", "static-route", "iface-count10-plus"]);
+    }
+
+    #[test]
+    fn netplans_own_words_are_told_by_type() {
+        let desired = state(
+            "network: {version: 2, ethernets: {eth1: {dhcp4: false, mtu: 1400}, eth2: {mtu: 1300}}, bonds: {b: {}}}\n",
+        );
+        let found = statistic(&desired, &State::empty()).unwrap_or_else(|problems| panic!("{problems:?}"));
+        assert_eq!(found.netplan, ["bonds", "ethernets", "ethernets.dhcp4", "ethernets.mtu"]);
+        assert!(found.features.is_empty() && found.topology.is_empty());
     }
 
     #[test]

@@ -73,6 +73,9 @@ const TRY_MAX: Duration = Duration::from_secs(60);
 const TRY_LOOK: Duration = Duration::from_millis(500);
 /// How long planning waits for what netplan says of the files.
 const ANSWER_MAX: Duration = Duration::from_secs(25);
+/// How the names of files begin that NetworkManager writes where it keeps its profiles as netplan's definitions
+/// (Ubuntu since 23.10).
+const PROFILE: &str = "90-NM-";
 /// Exists while netplan may have been told something that no commit or rollback has ended.
 const TOLD: &str = "told";
 
@@ -168,14 +171,16 @@ impl NetplanBackend {
         })
     }
 
-    /// Whether these files define anything, in words: then netplan is what has the network.
+    /// Whether these files define anything, in words: then netplan is what has the network. Not those in which
+    /// NetworkManager keeps its own profiles: they do not make the network netplan's.
     pub fn defines(root: &Path) -> Result<Option<String>, Failure> {
         if Programs::find(Path::new("")).is_none() {
             return Ok(None);
         }
         let files = Folders::below(root).read()?;
         // Whoever has files that are broken still means netplan to read them.
-        let mut defining = files.read().into_iter().filter(|(file, _)| {
+        let of_others = files.read().into_iter().filter(|(file, _)| !file.name.starts_with(PROFILE));
+        let mut defining = of_others.filter(|(file, _)| {
             Config::read(&files.only(&file.name)).map_or(true, |config| !config.is_empty())
         });
         Ok(defining.next().map(|(file, _)| format!("{file} defines interfaces")))

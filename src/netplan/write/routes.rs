@@ -81,13 +81,14 @@ pub(in crate::netplan) fn table(route: &Route) -> u32 {
     route.table_id.filter(|table| *table != 0).unwrap_or(MAIN)
 }
 
-/// NetworkManager would take the metric of the device for one that is not said.
+/// What the kernel takes for a metric that is not said (`IP6_RT_PRIO_USER` in linux/ipv6_route.h) is said only to
+/// NetworkManager, which would take that of the device; so it is the same text whether somebody said it or not.
 fn metric(route: &Route, renderer: Renderer) -> Option<u32> {
     let said = route.metric.and_then(|metric| u32::try_from(metric).ok());
-    let is_v6 = route.destination.is_some_and(|net| net.is_v6());
+    let of_kernel = if is_v6(route) { 1024 } else { 0 };
     match renderer {
-        Renderer::Networkd => said,
-        Renderer::NetworkManager => Some(said.unwrap_or(if is_v6 { 1024 } else { 0 })),
+        Renderer::Networkd => said.filter(|metric| *metric != of_kernel),
+        Renderer::NetworkManager => Some(said.unwrap_or(of_kernel)),
     }
 }
 

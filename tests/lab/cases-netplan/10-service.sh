@@ -2,7 +2,7 @@
 source ./netplan
 own=90-nmstated.yaml
 trap 'document lab0 | sed "s/state: up/state: absent/" | nmctl apply - || true' EXIT
-[ "$(nmctl status --json | jq -r .backend)" = netplan ]
+nmctl status --json | jq -e '.backend == "netplan" and .backend_reason == "/etc/netplan/10-admin.yaml defines interfaces"'
 nmctl show admin0 | grep -F 198.18.0.1
 
 began=$(date +%s%N)

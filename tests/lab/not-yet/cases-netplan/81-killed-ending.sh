@@ -2,6 +2,7 @@
 source ./netplan
 source "$repository/tests/lab/crash/lib"
 source "$crash/killed"
+trap "nmctl rollback || true" EXIT
 few
 begin
 for end in commit rollback; do

@@ -41,7 +41,13 @@ nmctl rollback
 back_as_before "a rollback"
 kept_by_us | cmp - kept-before
 
-# The same over D-Bus.
+# The same over D-Bus, rolled back and kept.
+export SYSTEMD_BUS_TIMEOUT=120
+"${bus[@]}" Apply 'sa{sv}' "$(cat one.yml)" 1 commit b false >said
+has_address 192.0.2.7
+"${bus[@]}" Rollback t 0 >said
+back_as_before "a rollback over D-Bus"
+kept_by_us | cmp - kept-before
 "${bus[@]}" Apply 'sa{sv}' "$(cat one.yml)" 0 >said
 within 60 has_address 192.0.2.7
 [ "$(stat -c %a /etc/netplan/$own)" = 600 ]

@@ -1,0 +1,1 @@
+../cases-netplan/30-tools.sh
