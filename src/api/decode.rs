@@ -9,7 +9,7 @@ use super::interactive::Apart;
 use super::service::SMALL_BYTES_MAX;
 use crate::engine::{ApplyOptions, Client, Refusal, Request, ShowOptions};
 use crate::state::{Document, NODES_MAX, Path, Problem};
-use crate::wire::{NotAProbe, Probe, TransactionId};
+use crate::wire::{NotAProbe, Probe, Program, TransactionId};
 
 /// Longest explanation of what is wrong with the parameters.
 const REASON_CHARS_MAX: usize = 300;
@@ -48,6 +48,23 @@ struct Sent {
     document: Option<String>,
     // Any value, so that no error of the reader repeats a part of it: it may hold secrets.
     state: Option<Json>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct SentBesideOld {
+    document: Option<String>,
+    state: Option<Json>,
+    old_document: Option<String>,
+    old_state: Option<Json>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SentFor {
+    document: Option<String>,
+    state: Option<Json>,
+    program: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -171,6 +188,21 @@ pub(super) fn request(method: Method, call: &[u8], timeout_s: u32) -> Result<Opt
             let Sent { document, state } = parameters(call)?;
             Request::GenerateRevert { document: sent(document, state)? }
         }
+        Method::GenerateDifference => {
+            let SentBesideOld { document, state, old_document, old_state } = parameters(call)?;
+            let old = match (old_document.filter(|text| !text.is_empty()), old_state) {
+                (None, None) => None,
+                (document, state) => Some(sent(document, state)?),
+            };
+            Request::GenerateDifference { document: sent(document, state)?, old }
+        }
+        Method::GenerateConfiguration => {
+            let SentFor { document, state, program } = parameters(call)?;
+            Request::GenerateConfiguration {
+                document: sent(document, state)?,
+                program: program.map_or(Ok(Program::default()), |name| self::program(&name))?,
+            }
+        }
         Method::ResolvePolicy => {
             let Sent { document, state } = parameters(call)?;
             Request::Resolve { document: sent(document, state)? }
@@ -246,6 +278,17 @@ fn apply_options(with: ApplyWith, default_timeout_s: u32) -> Result<ApplyOptions
 fn probes(texts: &[String]) -> Result<Vec<Probe>, Refusal> {
     Probe::list(texts.iter().map(String::as_str)).map_err(|NotAProbe { message, hint }| {
         vec![Problem::invalid(Path::root(), format!("probes: {message}")).with_hint(hint)]
+    })
+}
+
+/// An empty name is none: D-Bus always sends one.
+fn program(name: &str) -> Result<Program, Refusal> {
+    if name.is_empty() {
+        return Ok(Program::default());
+    }
+    Program::named(name).ok_or_else(|| {
+        let names = Program::ALL.map(Program::name).join(", ");
+        invalid(format!("program: expected one of {names}"))
     })
 }
 

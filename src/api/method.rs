@@ -15,6 +15,8 @@ pub enum Method {
     Extend,
     Cancel,
     GenerateRevert,
+    GenerateDifference,
+    GenerateConfiguration,
     ResolvePolicy,
     List,
     Log,
@@ -26,7 +28,7 @@ pub enum Method {
 
 impl Method {
     /// Every method, in the order of the interface file.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Show,
         Self::Plan,
         Self::Validate,
@@ -37,6 +39,8 @@ impl Method {
         Self::Extend,
         Self::Cancel,
         Self::GenerateRevert,
+        Self::GenerateDifference,
+        Self::GenerateConfiguration,
         Self::ResolvePolicy,
         Self::List,
         Self::Log,
@@ -59,6 +63,8 @@ impl Method {
             Self::Extend => "Extend",
             Self::Cancel => "Cancel",
             Self::GenerateRevert => "GenerateRevert",
+            Self::GenerateDifference => "GenerateDifference",
+            Self::GenerateConfiguration => "GenerateConfiguration",
             Self::ResolvePolicy => "ResolvePolicy",
             Self::List => "List",
             Self::Log => "Log",
@@ -81,6 +87,8 @@ impl Method {
             | Self::Plan
             | Self::Validate
             | Self::GenerateRevert
+            | Self::GenerateDifference
+            | Self::GenerateConfiguration
             | Self::ResolvePolicy
             | Self::List
             | Self::Log

@@ -34,11 +34,13 @@ const PERSON: Duration = Duration::from_secs(130);
 
 /// The methods for which nobody is asked for a password, as polkit is configured where nobody changed
 /// that.
-const READING: [&str; 11] = [
+const READING: [&str; 13] = [
     "Show",
     "Plan",
     "Validate",
     "GenerateRevert",
+    "GenerateDifference",
+    "GenerateConfiguration",
     "ResolvePolicy",
     "List",
     "Log",

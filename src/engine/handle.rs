@@ -67,6 +67,10 @@ impl Handle {
             Request::Plan { document, options } => self.reader.plan(document, options).await,
             Request::Validate { document } => self.reader.validate(document).await,
             Request::GenerateRevert { document } => self.reader.revert(document).await,
+            Request::GenerateDifference { document, old } => self.reader.difference(document, old).await,
+            Request::GenerateConfiguration { document, program } => {
+                self.reader.configuration(document, program).await
+            }
             Request::Resolve { document } => self.reader.resolve(document).await,
             Request::List => Ok(Reply::Transactions(self.board.seen().live(self.clock.now()))),
             Request::Log { id } => self.transaction(id).map(Reply::Transaction).ok_or_else(|| unknown(id)),

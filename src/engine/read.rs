@@ -9,9 +9,10 @@ use super::work::{Told, offload, problem, told};
 use super::{Refusal, Reply, ShowOptions};
 use crate::backend::{Backend, Observation};
 use crate::plan;
-use crate::state::{Document, State};
+use crate::state::{Document, Path, Problem, State};
+use crate::tools::{self, Given, configuration};
 use crate::transaction::Desired;
-use crate::wire::PlanInfo;
+use crate::wire::{ConfigurationInfo, FileInfo, PlanInfo, Program};
 
 /// Queries at work at a time. The network is built once for all who ask; what is left of each is
 /// small.
@@ -96,6 +97,56 @@ impl Reader {
             let asked = desired::plan(backend, &desired, &current, &plan::Options::default())?;
             let state = Arc::new(plan::revert(&asked.state, &current, &asked.plan));
             Ok(Reply::State { state, revision })
+        })
+        .await
+    }
+
+    /// What of a document would change something where the network is as `old`, or as it is now. The
+    /// secrets of an old state are the caller's own, and are given back.
+    pub(super) async fn difference(
+        &self,
+        document: Document,
+        old: Option<Document>,
+    ) -> Result<Reply, Refusal> {
+        self.run(&self.plans, move |backend| {
+            let Observation { state: current, revision } = observe(backend)?;
+            let Some(old) = old else {
+                let desired = desired::read(document)?;
+                let asked = desired::plan(backend, &desired, &current, &plan::Options::default())?;
+                let state = Arc::new(plan::difference(&asked.state, &current, &asked.plan));
+                return Ok(Reply::State { state, revision });
+            };
+            let (given, _) = Given::read(document)?;
+            let (old, _) = old.state()?;
+            let (desired, _) = given.state(Some(&old))?;
+            let difference = tools::difference(&desired, &old).map_err(|wrong| given.place(wrong))?;
+            let mut state = Arc::new(difference);
+            Arc::make_mut(&mut state).reveal_secrets();
+            Ok(Reply::State { state, revision })
+        })
+        .await
+    }
+
+    /// What a document is to another program. Secrets are in it, so nothing of the present state is: a
+    /// policy that captures from it is refused.
+    pub(super) async fn configuration(&self, document: Document, program: Program) -> Result<Reply, Refusal> {
+        self.run(&self.plans, move |_| {
+            let (given, found) = Given::read(document)?;
+            if given.needs_current() {
+                let message = "what this policy captures depends on the network: resolve it first";
+                return Err(vec![Problem::invalid(Path::root(), message)]);
+            }
+            let (mut desired, more) = given.state(None)?;
+            desired.reveal_secrets();
+            let made = match program {
+                Program::NetworkManager => configuration::network_manager(&desired),
+                Program::NetplanNetworkd => configuration::netplan(&desired, false),
+                Program::NetplanNetworkManager => configuration::netplan(&desired, true),
+            };
+            let made = made.map_err(|wrong| given.place(wrong))?;
+            let warnings = found.iter().chain(&more).map(ToString::to_string).chain(made.warnings).collect();
+            let files = made.files.into_iter().map(|(name, content)| FileInfo { name, content }).collect();
+            Ok(Reply::Configuration(ConfigurationInfo { files, warnings }))
         })
         .await
     }

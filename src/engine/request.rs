@@ -6,7 +6,9 @@ use crate::plan;
 pub use crate::plan::{Client, Options as PlanOptions};
 use crate::state::{Document, Problem, State};
 pub use crate::transaction::ApplyOptions;
-use crate::wire::{DriftInfo, PlanInfo, StatusInfo, TransactionId, TransactionInfo};
+use crate::wire::{
+    ConfigurationInfo, DriftInfo, PlanInfo, Program, StatusInfo, TransactionId, TransactionInfo,
+};
 
 /// What `Show` may leave out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,6 +67,16 @@ pub enum Request {
     GenerateRevert {
         document: Document,
     },
+    /// What of a document would change something where the network is as `old`, or as it is now.
+    GenerateDifference {
+        document: Document,
+        old: Option<Document>,
+    },
+    /// What a document is to another program.
+    GenerateConfiguration {
+        document: Document,
+        program: Program,
+    },
     /// The state that a policy asks for on the present state; of any other document: what it says.
     Resolve {
         document: Document,
@@ -90,6 +102,7 @@ pub enum Request {
 pub enum Reply {
     State { state: Arc<State>, revision: u64 },
     Plan(PlanInfo),
+    Configuration(ConfigurationInfo),
     Warnings(Vec<String>),
     Transaction(TransactionInfo),
     Transactions(Vec<TransactionInfo>),

@@ -1,11 +1,13 @@
 //! The types that cross the bus and the socket, the same on D-Bus, varlink and in the client.
 //! Field names have no hyphen (varlink allows none).
 
+mod configuration;
 mod probe;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
+pub use configuration::{ConfigurationInfo, FileInfo, Program};
 pub use probe::{Family, Host, NotAProbe, PROBES_MAX, Probe};
 
 /// Number of a transaction: counts up for the life of the state directory.

@@ -212,6 +212,8 @@ async fn the_interface_declares_the_parameters_that_are_read_and_what_is_answere
         ("Plan", json!({ "document": CHANGE })),
         ("Validate", json!({ "document": CHANGE })),
         ("GenerateRevert", json!({ "document": CHANGE })),
+        ("GenerateDifference", json!({ "document": CHANGE })),
+        ("GenerateConfiguration", json!({ "document": CHANGE })),
         ("ResolvePolicy", json!({ "document": POLICY })),
         ("Apply", json!({ "document": CHANGE, "options": options })),
         ("List", json!({})),

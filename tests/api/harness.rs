@@ -247,6 +247,14 @@ impl BusClient {
             "Show" => self.call(method, &(options,)).await,
             "Plan" | "Apply" | "Submit" => self.call(method, &(document, options)).await,
             "Validate" | "GenerateRevert" | "ResolvePolicy" => self.call(method, &(document,)).await,
+            "GenerateDifference" => {
+                let old = parameters["oldDocument"].as_str().unwrap_or_default();
+                self.call(method, &(document, old)).await
+            }
+            "GenerateConfiguration" => {
+                let program = parameters["program"].as_str().unwrap_or_default();
+                self.call(method, &(document, program)).await
+            }
             "Commit" | "Rollback" | "Cancel" | "Log" => self.call(method, &(id,)).await,
             "Extend" => self.call(method, &(id, number("seconds"))).await,
             "History" => self.call(method, &(number("limit"),)).await,
@@ -256,7 +264,14 @@ impl BusClient {
         let body = reply.body();
         let dict = || body.deserialize::<HashMap<String, OwnedVariant>>().map(dict).expect("a{sv}");
         Ok(match method {
-            "Show" | "GenerateRevert" | "ResolvePolicy" => {
+            "GenerateConfiguration" => {
+                let (files, warnings): (Vec<(String, String)>, Vec<String>) =
+                    body.deserialize().expect("a(ss)as");
+                let files =
+                    files.into_iter().map(|(name, content)| json!({ "name": name, "content": content }));
+                json!({ "files": files.collect::<Vec<_>>(), "warnings": warnings })
+            }
+            "Show" | "GenerateRevert" | "GenerateDifference" | "ResolvePolicy" => {
                 let (state, revision): (String, u64) = body.deserialize().expect("st");
                 let state: Json = serde_json::from_str(&state).expect("states are JSON");
                 json!({ "state": state, "revision": revision })

@@ -87,7 +87,12 @@ async fn ask(service: &Service, method: Method) -> Result<(), String> {
     let caller = Caller::of_socket(1000, Some(std::process::id()));
     let call = match method {
         Method::Apply | Method::Submit => json!({ "parameters": { "document": CHANGE } }),
-        Method::Plan | Method::Validate | Method::GenerateRevert | Method::ResolvePolicy => {
+        Method::Plan
+        | Method::Validate
+        | Method::GenerateRevert
+        | Method::GenerateDifference
+        | Method::GenerateConfiguration
+        | Method::ResolvePolicy => {
             json!({ "parameters": { "document": CHANGE } })
         }
         Method::Extend => json!({ "parameters": { "seconds": 5 } }),

@@ -92,6 +92,17 @@ class Module(unittest.TestCase):
         with self.assertRaises(error.NmstatePolicyError):
             gen_net_state_from_policy(policy, {Interface.KEY: []})
 
+    def test_documents_are_made_from_documents(self):
+        changed = libnmstate.generate_differences(bridge(mtu=1400, description="lan"), bridge(mtu=1400))
+        self.assertEqual(changed, bridge(description="lan"))
+        self.assertEqual(libnmstate.generate_differences(bridge(), bridge()).get(Interface.KEY, []), [])
+        [(name, content)] = libnmstate.generate_configurations(bridge(mtu=1400))["NetworkManager"]
+        self.assertEqual(name, f"{NAME}.nmconnection")
+        self.assertIn("mtu=1400", content)
+        with self.assertRaises(error.NmstateValueError):
+            libnmstate.generate_configurations({Interface.KEY: [{Interface.NAME: NAME, Interface.TYPE: "colour"}]})
+        self.assertIsNone(shown())
+
 
 class Names(unittest.TestCase):
     """Every name stands for a key or a word that a state can have."""

@@ -17,7 +17,7 @@ use crate::api::{Answer, Asked, Budget, Method, Service, Shares};
 use crate::auth::Caller;
 use crate::engine::Reply;
 use crate::state::ErrorKind;
-use crate::wire::TransactionId;
+use crate::wire::{ConfigurationInfo, TransactionId};
 
 /// Calls being answered at a time.
 pub(super) const CALLS: Limits = Limits { total: 256, for_root: 32, per_uid: 64 };
@@ -375,6 +375,43 @@ impl Daemon {
     ) -> Result<(String, u64), BusError> {
         let parameters = json!({ "document": document });
         self.state(Call::plain(bus, header), Method::GenerateRevert, parameters).await
+    }
+
+    /// What of a document would change something where the network is as the old state says; with
+    /// an empty one, as it is now, which is of this revision.
+    #[zbus(out_args("state", "revision"))]
+    async fn generate_difference(
+        &self,
+        document: &str,
+        old: &str,
+        #[zbus(connection)] bus: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(String, u64), BusError> {
+        let parameters = json!({ "document": document, "oldDocument": old });
+        self.state(Call::plain(bus, header), Method::GenerateDifference, parameters).await
+    }
+
+    /// The files of another program (names and contents) that say what a document says, with its
+    /// secrets, and warnings about what they leave out. The program: NetworkManager (keyfiles; when it
+    /// is empty), netplan-networkd or netplan-NetworkManager. The present state has no part in it: a
+    /// policy that captures from it is refused.
+    #[zbus(out_args("files", "warnings"))]
+    async fn generate_configuration(
+        &self,
+        document: &str,
+        program: &str,
+        #[zbus(connection)] bus: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(Vec<(String, String)>, Vec<String>), BusError> {
+        let parameters = json!({ "document": document, "program": program });
+        match self.ask(Call::plain(bus, header), Method::GenerateConfiguration, parameters).await? {
+            Reply::Configuration(ConfigurationInfo { files, warnings }) => {
+                let text = convert::text;
+                let files = files.into_iter().map(|file| (text(file.name), text(file.content))).collect();
+                Ok((files, warnings.into_iter().map(text).collect()))
+            }
+            _ => Err(unexpected()),
+        }
     }
 
     /// What a policy comes to on the present state, which is of this revision. Wherever a document

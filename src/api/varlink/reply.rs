@@ -7,7 +7,9 @@ use super::NAME;
 use crate::api::Failure;
 use crate::engine::Reply;
 use crate::state::State;
-use crate::wire::{DriftInfo, ErrorInfo, Event, PlanInfo, StatusInfo, TransactionId, TransactionInfo};
+use crate::wire::{
+    ConfigurationInfo, DriftInfo, ErrorInfo, Event, PlanInfo, StatusInfo, TransactionId, TransactionInfo,
+};
 
 /// A reply (varlink.org, "Protocol"). Not the crate's own: that one first makes a tree of a state.
 #[derive(Serialize)]
@@ -36,6 +38,7 @@ pub(super) fn last<T: Serialize>(parameters: T) -> Vec<u8> {
 #[serde(untagged)]
 enum Answered {
     Plan { plan: PlanInfo },
+    Configuration(ConfigurationInfo),
     Warnings { warnings: Vec<String> },
     Transaction { transaction: Box<TransactionInfo> },
     Transactions { transactions: Vec<TransactionInfo> },
@@ -55,6 +58,7 @@ pub(super) fn answer(reply: Reply) -> Vec<u8> {
     last(match reply {
         Reply::State { state, revision } => return last(Shown { state: &state, revision }),
         Reply::Plan(plan) => Answered::Plan { plan },
+        Reply::Configuration(configuration) => Answered::Configuration(configuration),
         Reply::Warnings(warnings) => Answered::Warnings { warnings },
         Reply::Transaction(transaction) => Answered::Transaction { transaction: Box::new(transaction) },
         Reply::Transactions(transactions) => Answered::Transactions { transactions },
