@@ -72,8 +72,9 @@ impl Serialize for Policy {
             let captures = self.captures.iter().map(|capture| (&capture.name, &capture.text));
             map.serialize_entry("capture", &Map(captures.collect()))?;
         }
-        if let Some(desired) = &self.desired {
-            map.serialize_entry("desired", desired)?;
+        match &self.desired {
+            Some(desired) => map.serialize_entry("desired", desired)?,
+            None => map.serialize_entry("desired", &Map(Vec::new()))?,
         }
         if let Some(current) = &self.current {
             map.serialize_entry("current", current)?;
@@ -162,6 +163,11 @@ impl Policy {
     /// The state that it brings along, to be used in the place of the network's.
     pub fn current(&self) -> Option<&State> {
         self.current.as_ref()
+    }
+
+    /// The policy that brings this state along.
+    pub fn on(self, current: State) -> Self {
+        Self { current: Some(current), ..self }
     }
 
     /// Whether it can only be evaluated with a state to look at.

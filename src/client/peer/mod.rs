@@ -202,22 +202,24 @@ fn difference(source: &Source, output: &mut Output) -> Result<State, Failure> {
 fn validate(file: PathBuf, current: Option<PathBuf>, output: &mut Output) -> Result<(), Ended> {
     let source = Source::read(&file, output)?;
     let given = tools::given(&source, output)?;
-    if let Some(current) = &current {
-        let current = tools::state_in(current, output)?;
-        let (desired, found) = given.state(Some(&current)).map_err(|problems| source.wrong(problems))?;
-        commands::warnings(&found, output);
-        let checked = crate::tools::check(&desired, &current);
-        let found = checked.map_err(|problems| source.wrong(given.place(problems)))?;
-        commands::warnings(&found, output);
-    }
-    match given.policy() {
-        Some(policy) => tools::print_any(policy, false, output)?,
-        None => {
-            let (state, _) = given.state(None).map_err(|problems| source.wrong(problems))?;
-            tools::print(state, false, output)?;
-        }
-    }
-    Ok(())
+    let current = current.map(|current| tools::state_in(&current, output)).transpose()?;
+    let refused = |problems| source.wrong(problems);
+    let Some(policy) = given.policy() else {
+        let (desired, _) = given.state(None).map_err(refused)?;
+        let checked = match &current {
+            Some(current) => crate::tools::check(&desired, current),
+            None => crate::tools::configuration::check(&desired),
+        };
+        commands::warnings(&checked.map_err(|problems| refused(given.place(problems)))?, output);
+        return Ok(tools::print(desired, false, output)?);
+    };
+    // Without a state to look at a policy can only be read.
+    let Some(current) = current else { return Ok(tools::print_any(policy, false, output)?) };
+    let (desired, found) = given.state(Some(&current)).map_err(refused)?;
+    commands::warnings(&found, output);
+    let checked = crate::tools::check(&desired, &current);
+    commands::warnings(&checked.map_err(|problems| refused(given.place(problems)))?, output);
+    Ok(tools::print_any(&policy.clone().on(current), false, output)?)
 }
 
 /// The documents of the usual folder are applied already.

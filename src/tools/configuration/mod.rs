@@ -36,6 +36,11 @@ pub struct Configuration {
     pub warnings: Vec<String>,
 }
 
+/// Checks a document where no state is given: as it is planned where there is nothing but hardware. Returns warnings.
+pub fn check(desired: &State) -> Result<Vec<String>, Vec<Problem>> {
+    Network::of(desired).map(|network| network.warnings)
+}
+
 /// A document planned where there is nothing but hardware.
 struct Network {
     plan: Plan,
