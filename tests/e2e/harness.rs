@@ -1,7 +1,7 @@
 //! A daemon on the kernel, in a network namespace of its own, and what looks at both.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
@@ -331,6 +331,17 @@ impl Drop for Lines {
         // It may have ended with the daemon.
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// Starts a command that reads this text, and whose output is kept.
+pub fn with_input(command: &mut Command, input: &str) -> Child {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.spawn().expect("it starts");
+    // Whoever refuses its arguments does not read.
+    match process.stdin.take().expect("it was piped").write_all(input.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => panic!("it does not read: {error}"),
+        _ => process,
     }
 }
 

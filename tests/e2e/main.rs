@@ -8,6 +8,7 @@ mod documents;
 mod drift;
 mod examples;
 mod growth;
+mod handler;
 mod harness;
 mod kills;
 mod nmstatectl;

@@ -1,12 +1,11 @@
-//! `nmctl` under the name `nmstatectl`: the calls that the handler of kubernetes-nmstate makes, and what scripts do.
+//! `nmctl` under the name `nmstatectl`: what scripts do.
 
-use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value as Json;
 
-use crate::harness::{Daemon, Monitor, Ran, in_namespace};
+use crate::harness::{Daemon, Ran, in_namespace, with_input};
 
 const BRIDGE: &str = "
 interfaces:
@@ -16,18 +15,11 @@ interfaces:
   mtu: 1400
 ";
 
-/// Starts it with a document as standard input. It finds the daemon by the environment alone.
-fn begin(daemon: &Daemon, arguments: &[&str], input: &str) -> Child {
+/// Runs it with a document as standard input. It finds the daemon by the environment alone.
+fn run(daemon: &Daemon, arguments: &[&str], input: &str) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nmctl"));
     command.arg0("nmstatectl").args(arguments).env("NMCTL_SOCKET", daemon.socket());
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut process = command.spawn().expect("it starts");
-    process.stdin.take().expect("it was piped").write_all(input.as_bytes()).expect("it reads");
-    process
-}
-
-fn run(daemon: &Daemon, arguments: &[&str], input: &str) -> Ran {
-    Ran::of(begin(daemon, arguments, input).wait_with_output().expect("it ends"))
+    Ran::of(with_input(&mut command, input).wait_with_output().expect("it ends"))
 }
 
 fn printed(daemon: &Daemon, arguments: &[&str], input: &str) -> String {
@@ -38,44 +30,6 @@ fn printed(daemon: &Daemon, arguments: &[&str], input: &str) -> String {
 
 fn yaml(text: &str) -> Json {
     serde_yaml::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
-}
-
-#[test]
-fn a_handler_applies_probes_and_commits_or_goes_back() {
-    in_namespace(|| {
-        let daemon = Daemon::start();
-        assert_eq!(printed(&daemon, &["--version"], ""), "nmstatectl 2.2.62\n");
-        let before = printed(&daemon, &["show"], "");
-        let shown: Json = serde_json::from_str(&printed(&daemon, &["show", "--json"], "")).expect("JSON");
-        assert_eq!(shown, yaml(&before));
-
-        let statistic = yaml(&printed(&daemon, &["st", "-"], BRIDGE));
-        assert_eq!(statistic["topology"], serde_json::json!(["linux-bridge"]), "{statistic}");
-
-        let apply = ["apply", "-vv", "--no-commit", "--timeout", "60"];
-        let applied = printed(&daemon, &apply, BRIDGE);
-        let changed = &yaml(&applied)["interfaces"][0];
-        assert_eq!((&changed["name"], &changed["mtu"]), (&"br7".into(), &1400.into()), "{applied}");
-        assert_eq!(printed(&daemon, &["commit"], ""), "\n");
-        assert_eq!(run(&daemon, &["commit"], "").code, Some(1), "after the commit there is nothing");
-        assert_eq!(run(&daemon, &["rollback"], "").code, Some(1));
-        assert!(printed(&daemon, &["show", "br7"], "").contains("mtu: 1400"));
-
-        // Its other name, and the way back.
-        let gone = BRIDGE.replace("state: up", "state: absent");
-        printed(&daemon, &["set", "--no-commit", "--timeout", "60"], &gone);
-        printed(&daemon, &["rollback"], "");
-        assert_eq!(run(&daemon, &["rollback"], "").code, Some(1), "a second one has nothing to do");
-        assert!(printed(&daemon, &["show", "br7"], "").contains("mtu: 1400"));
-
-        // Too late.
-        let monitor = Monitor::start(&daemon);
-        printed(&daemon, &["apply", "--no-commit", "--timeout", "1"], &gone);
-        monitor.until("rolled-back");
-        assert_eq!(run(&daemon, &["commit"], "").code, Some(1));
-        assert!(printed(&daemon, &["show", "br7"], "").contains("mtu: 1400"));
-        daemon.assert_settled();
-    });
 }
 
 #[test]
@@ -93,19 +47,6 @@ fn a_checkpoint_has_a_name_that_is_taken_back() {
             again.lines().last().and_then(|line| line.strip_prefix("# checkpoint: ")).expect("a name");
         assert_ne!(again, name);
         assert_eq!(printed(&daemon, &["commit", again], ""), format!("{again}\n"));
-        daemon.assert_settled();
-    });
-}
-
-#[test]
-fn a_client_that_is_gone_leaves_its_checkpoint_to_the_daemon() {
-    in_namespace(|| {
-        let daemon = Daemon::start();
-        printed(&daemon, &["apply", "--no-commit", "--timeout", "60"], BRIDGE);
-        // A handler that has come back knows no number.
-        let refused = run(&daemon, &["apply", "--no-commit"], BRIDGE);
-        assert_eq!(refused.code, Some(1), "another change awaits commit: {}", refused.err);
-        printed(&daemon, &["rollback"], "");
         daemon.assert_settled();
     });
 }
