@@ -195,21 +195,44 @@ async fn within(database: &Database, patience: Duration, is_so: impl Fn(Option<&
 }
 
 /// Waits until the database has what NetworkManager says is active: it says so of bridges and
-/// ports before it has told the database anything, or if it cannot.
+/// ports before it has told the database anything, or if it cannot; and of cards that DPDK drives before Open
+/// vSwitch has looked for them.
 pub(super) async fn arrived(
     awaits: &[Await],
     profiles: &Profiles,
     database: &Database,
 ) -> Result<(), Failure> {
     let rows: Vec<Row<'_>> = awaits.iter().filter_map(|what| Row::of(what, profiles)).collect();
-    let is_there = |image: Option<&Image>| image.is_some_and(|image| rows.iter().all(|row| row.is_in(image)));
-    if rows.is_empty() || within(database, PATIENCE, is_there).await {
+    if rows.is_empty() {
         return Ok(());
     }
+    let is_decided = |row: &Row<'_>, image: &Image| matches!(row.seen(image), Seen::There | Seen::Refused(_));
+    let are_decided = |image: &Image| rows.iter().all(|row| is_decided(row, image));
+    within(database, PATIENCE, |image| image.is_some_and(are_decided)).await;
     let image = database.image().ok_or_else(|| absent(database))?;
-    let Some(late) = rows.iter().find(|row| !row.is_in(&image)) else { return Ok(()) };
-    let message = format!("{} is not in Open vSwitch's database: {NOT_CONNECTED}", late.which);
-    Err(Failure { subject: Some(late.which.name.clone()), ..failure(message) })
+    for row in rows {
+        let why = match row.seen(&image) {
+            Seen::There => continue,
+            Seen::Missing => format!("is not in Open vSwitch's database: {NOT_CONNECTED}"),
+            Seen::Untaken => "is not taken by Open vSwitch: ovs-vswitchd seems not to run".to_owned(),
+            Seen::Refused(why) => format!("is refused by Open vSwitch: {why}"),
+        };
+        let message = format!("{} {why}", row.which);
+        return Err(Failure { subject: Some(row.which.name.clone()), ..failure(message) });
+    }
+    Ok(())
+}
+
+/// The type of interfaces that DPDK drives.
+const DPDK: &str = "dpdk";
+
+/// What the database says of a row.
+enum Seen<'a> {
+    Missing,
+    /// Open vSwitch has yet to look for the card.
+    Untaken,
+    Refused(&'a str),
+    There,
 }
 
 /// A row that NetworkManager has to make.
@@ -234,11 +257,20 @@ impl<'a> Row<'a> {
         }
     }
 
-    fn is_in(&self, image: &Image) -> bool {
+    fn seen<'i>(&self, image: &'i Image) -> Seen<'i> {
         let name = &self.which.name;
-        match self.is_port {
-            true => image.ports.values().any(|port| port.name == *name),
-            false => image.interface(name).is_some(),
+        if self.is_port {
+            let is_there = image.ports.values().any(|port| port.name == *name);
+            return if is_there { Seen::There } else { Seen::Missing };
+        }
+        match image.interface(name) {
+            None => Seen::Missing,
+            Some(row) if row.kind != DPDK => Seen::There,
+            Some(row) => match (&row.error, row.mtu) {
+                (Some(error), _) => Seen::Refused(error),
+                (None, Some(_)) => Seen::There,
+                (None, None) => Seen::Untaken,
+            },
         }
     }
 }

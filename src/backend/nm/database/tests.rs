@@ -235,6 +235,22 @@ async fn what_networkmanager_calls_active_has_to_arrive() {
     let (done, ()) = tokio::join!(arrived(&awaits, &profiles, &database), writes);
     done.expect("it arrives");
 
+    // NetworkManager is done with a card before Open vSwitch has looked for it.
+    let card = |row: Json| {
+        server.operate(
+            json!([{"op": "update", "table": "Interface", "where": [["name", "==", "in0"]], "row": row}]),
+        );
+    };
+    card(json!({"type": "dpdk"}));
+    database.sync().await.expect("it answers");
+    let says = async { card(json!({"error": "Error attaching device to DPDK"})) };
+    let (done, ()) = tokio::join!(arrived(&awaits, &profiles, &database), says);
+    let failure = done.expect_err("it is refused");
+    assert_eq!(failure.message, "in0 is refused by Open vSwitch: Error attaching device to DPDK");
+    card(json!({"error": ["set", []], "mtu": 1500}));
+    database.sync().await.expect("it answers");
+    arrived(&awaits, &profiles, &database).await.expect("it is there");
+
     let late = [Await { which: Which { name: "in1".into(), layer: Layer::OvsPort }, ..awaits[1].clone() }];
     tokio::time::pause();
     let began = Instant::now();
