@@ -63,7 +63,8 @@ fn link(now: &Interface, then: &Interface, foreign: &Foreign<'_>) -> Interface {
     let mut goal = now.clone();
     goal.alt_names.clone_from(&then.alt_names);
     // What a profile sets, it does not set back when it says nothing of it any more.
-    goal.mtu = then.mtu.or(goal.mtu);
+    // One of Open vSwitch that is still to come has no link, and so no MTU.
+    goal.mtu = goal.mtu.and(then.mtu.or(goal.mtu));
     goal.accept_all_mac_addresses = then.accept_all_mac_addresses;
     goal.ethtool.clone_from(&then.ethtool);
     // A link that is made again draws another one.

@@ -127,7 +127,8 @@ impl<'a> Return<'a> {
         let Some(was) = self.was.profiles.get(uuid).filter(|_| of < DEEPEST) else { return false };
         // A partition of InfiniBand has a parent, and is made.
         let parent = was.profile.0.values().find_map(|setting| setting.get("parent")?.as_text());
-        if let Some(parent) = parent.and_then(|name| self.profile_of(name)).filter(|parent| *parent != uuid) {
+        let parent = parent.and_then(|name| self.profile_of(name, Layer::Kernel));
+        if let Some(parent) = parent.filter(|parent| *parent != uuid) {
             return self.is_lost(parent, of + 1);
         }
         let is_hardware = was.profile.kind().is_some_and(|kind| HARDWARE.contains(&kind));
@@ -142,17 +143,25 @@ impl<'a> Return<'a> {
         let Some(was) = self.was.profiles.get(uuid).filter(|_| of < DEEPEST) else { return of };
         let profile = &was.profile;
         let parents = profile.0.values().filter_map(|setting| setting.get("parent")?.as_text());
-        let controller = profile.text("connection", "master");
-        let below = parents.chain(controller).filter_map(|name| self.profile_of(name));
+        // An interface of Open vSwitch has the name of its port.
+        let layer = match profile.text("connection", "slave-type") {
+            Some("ovs-port") => Layer::OvsPort,
+            Some("ovs-bridge") => Layer::OvsBridge,
+            _ => Layer::Kernel,
+        };
+        let controller = profile.text("connection", "master").map(|name| (name, layer));
+        let below = parents.map(|name| (name, Layer::Kernel)).chain(controller);
+        let below = below.filter_map(|(name, layer)| self.profile_of(name, layer));
         below.filter(|below| *below != uuid).map(|below| self.depth(below, of + 1)).max().unwrap_or(of)
     }
 
     /// The profile that is meant by a UUID or the name of an interface.
-    fn profile_of(&self, name: &str) -> Option<&'a str> {
+    fn profile_of(&self, name: &str, layer: Layer) -> Option<&'a str> {
         if let Some((uuid, _)) = self.was.profiles.get_key_value(name) {
             return Some(uuid);
         }
-        let active = self.was.actives.iter().find(|active| active.which.name == name);
+        let is_it = |active: &&ActiveWas| active.which.name == name && active.which.layer == layer;
+        let active = self.was.actives.iter().find(is_it);
         active.map(|active| active.uuid.as_str())
     }
 
@@ -307,6 +316,8 @@ mod tests {
     const ETHERNET: (&str, u32) = ("802-3-ethernet", 1);
     const VLAN: (&str, u32) = ("vlan", 11);
     const BRIDGE: (&str, u32) = ("bridge", 13);
+    const MASTER_IN5: (&str, &str, &str) = ("connection", "master", "in5");
+    const MASTER_OVS5: (&str, &str, &str) = ("connection", "master", "ovs5");
 
     impl Net {
         fn device(&mut self, name: &str, kind: u32) {
@@ -486,6 +497,40 @@ interfaces:
                 "... br0 is disconnected",
                 "... eth1 is ready",
                 "... v1 is ready",
+            ]
+        );
+    }
+
+    #[test]
+    fn ports_of_open_vswitch_come_back_before_the_interfaces_of_their_name() {
+        let before = state(
+            "
+interfaces:
+- {name: ovs5, type: ovs-bridge, state: up, bridge: {port: [{name: in5}]}}
+- {name: in5, type: ovs-interface, state: up, controller: ovs5}
+",
+        );
+        let mut was = Net::default();
+        was.up("inner", ("ovs-interface", 24), &[MASTER_IN5, ("connection", "slave-type", "ovs-port")]);
+        was.up("port", ("ovs-port", 25), &[MASTER_OVS5, ("connection", "slave-type", "ovs-bridge")]);
+        was.up("ovs5", ("ovs-bridge", 26), &[]);
+        for uuid in ["inner", "port"] {
+            let device = was.0.devices.get_mut(&format!("/devices/{uuid}")).expect("a device");
+            Arc::make_mut(device).name = "in5".to_owned();
+            was.store(uuid, "connection", "interface-name", "in5", 0);
+        }
+        let mut now = was.clone();
+        ["inner", "port", "ovs5"].into_iter().for_each(|name| now.down(name));
+        let touched = touched("interfaces: [{name: ovs5, type: ovs-bridge, state: down}]", &before);
+        assert_eq!(
+            back(&was, &now, &before, &touched),
+            [
+                "activate bridge ovs5",
+                "activate port in5",
+                "activate in5",
+                "... bridge ovs5 is ready",
+                "... port in5 is ready",
+                "... in5 is ready",
             ]
         );
     }
