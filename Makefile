@@ -10,6 +10,7 @@ TOOLS := target/tools
 DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 DESTDIR ?=
 PREFIX ?= /usr
+NMSTATECTL ?= no
 
 # Random inputs are the same ones each time, so that a failure comes of the change that is tested; another seed
 # looks at others, and PROPTEST_CASES at more of them.
@@ -76,9 +77,9 @@ bench: setup
 	$(CARGO) build --release --locked --bins --example bench-plan --example bench-direct
 	$(AS_ROOT) tests/bench/run
 
-# packaging/files says what goes where.
+# packaging/files says what goes where. NMSTATECTL=yes: nmctl goes by that name as well.
 install: build
-	DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) packaging/install install
+	DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) NMSTATECTL=$(NMSTATECTL) packaging/install install
 
 uninstall:
 	DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) packaging/install uninstall

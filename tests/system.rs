@@ -37,11 +37,16 @@ impl Installation {
 
     /// What `packaging/install` said.
     fn run(&self, what: &str) -> String {
+        self.run_with(what, "no")
+    }
+
+    fn run_with(&self, what: &str, nmstatectl: &str) -> String {
         let bin = Path::new(env!("CARGO_BIN_EXE_nmstated")).parent().expect("a program is in a folder");
         let output = Command::new(root().join("packaging/install"))
             .arg(what)
             .env("DESTDIR", self.dir.path())
             .env("PREFIX", "/opt/net")
+            .env("NMSTATECTL", nmstatectl)
             .env("BIN", bin)
             .output()
             .expect("the script starts");
@@ -71,6 +76,20 @@ fn what_is_installed_is_removed_again() {
     there.run("uninstall");
     assert_eq!(files(there.dir.path()), Vec::<PathBuf>::new());
     there.run("uninstall");
+}
+
+#[test]
+fn the_name_of_the_peer_is_taken_by_choice_and_from_nobody() {
+    let there = Installation::new();
+    let alias = there.at("opt/net/bin/nmstatectl");
+    there.run_with("install", "yes");
+    assert_eq!(fs::read_link(&alias).expect("a link"), Path::new("nmctl"));
+    there.run("uninstall");
+    assert_eq!(files(there.dir.path()), Vec::<PathBuf>::new());
+    fs::write(&alias, "theirs").expect("writes");
+    assert!(there.run_with("install", "yes").contains("kept: "));
+    there.run("uninstall");
+    assert_eq!(fs::read_to_string(&alias).expect("is there"), "theirs");
 }
 
 #[test]
