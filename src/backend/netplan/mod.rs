@@ -53,7 +53,7 @@ use super::observer::Observer;
 use super::{Backend, Capabilities, Doing, Failure, Observation, Progress, Snapshot, Step};
 use crate::netplan::{
     Composed, Config, Devices, File, Files, Folder, Kind, NATIVE, OWN, Renderer, Target, compose, native_of,
-    native_text, understand, with_native,
+    native_text, read, understand, with_native,
 };
 use crate::plan::{self, Change, Plan};
 use crate::state::{
@@ -297,7 +297,15 @@ impl NetplanBackend {
             async move { self.once_settled(rest).await }
         };
         let patience = if is_told { self.patience()? } else { Duration::ZERO };
-        self.finish(Purpose::Change, rest, patience, progress).await
+        self.finish(Purpose::Change, rest, patience, progress).await?;
+        if is_told { self.settle_macs(&then, progress).await } else { Ok(()) }
+    }
+
+    /// NetworkManager makes all of its links anew, also those that do not change, while udev is about to give each an
+    /// address of its own.
+    async fn settle_macs(&self, config: &Config, progress: Progress<'_>) -> Result<(), Failure> {
+        let asked = remainder::macs(&read(config, &self.devices()));
+        nm::macs::settle(&asked, &self.kernel, progress).await
     }
 
     /// Has netplan say whether it understands these files; what it said last is remembered.
@@ -422,6 +430,7 @@ impl NetplanBackend {
         self.settled().await?;
         let mut done = Ok(());
         let mut patience = Duration::ZERO;
+        let mut is_told = false;
         let last = self.images.files.last();
         let ours = [(OWN, &was.own), (NATIVE, &was.native)];
         if self.is_marked() || ours.iter().any(|(name, was)| Own::of(&last.files, name) != **was) {
@@ -440,12 +449,16 @@ impl NetplanBackend {
                 }
             }
             patience = self.patience().unwrap_or(NETWORKD_MAX);
+            is_told = true;
         }
         // As much as possible, whatever failed before.
         for _ in 0..RESTORE_ROUNDS {
             let rest = || async { Ok(self.way_back(snapshot, was).await?.rest) };
             done = done.and(self.finish(Purpose::WayBack, rest, patience, progress).await);
             patience = Duration::ZERO;
+            if let (true, Ok(configs)) = (is_told, &self.images.files.last().read) {
+                done = done.and(self.settle_macs(&configs.all, progress).await);
+            }
             if self.way_back(snapshot, was).await?.rest.ops.is_empty() {
                 break;
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::backend::kernel::{self, op::Op};
 use crate::plan::{self, Capabilities, Options, Plan};
-use crate::state::{Interface, Ip, State};
+use crate::state::{Interface, InterfaceType, Ip, Mac, State};
 
 /// What is still to be done of `plan`.
 pub(super) fn of_plan(plan: &Plan, now: &State, capabilities: &Capabilities) -> Vec<Op> {
@@ -68,6 +68,19 @@ fn lost_address(was: &Interface, now: &Interface) -> bool {
     })
 }
 
+/// Links that are made, and the MAC addresses that files say for them. A bond gives its ports its own.
+pub(super) fn macs(said: &State) -> Vec<(String, Mac)> {
+    let of_bonds: BTreeSet<&str> = said
+        .interfaces()
+        .iter()
+        .filter(|one| *one.kind() == InterfaceType::Bond)
+        .flat_map(|bond| plan::ports(bond).unwrap_or_default())
+        .collect();
+    let made = said.interfaces().iter().filter(|one| one.kind().is_virtual());
+    let made = made.filter(|one| !of_bonds.contains(one.name.as_str()));
+    made.filter_map(|one| Some((one.name.clone(), one.mac_address?))).collect()
+}
+
 /// A link that the renderer has not made.
 pub(super) fn not_made(rest: &[Op]) -> Option<&str> {
     rest.iter().find_map(|op| match op {
@@ -93,6 +106,20 @@ mod tests {
         assert_eq!(left(&rest), [mtu("eth1")]);
         assert_eq!(not_made(&rest), Some("a0"));
         assert_eq!(not_made(&rest[2..]), None);
+    }
+
+    #[test]
+    fn links_that_are_made_have_the_addresses_that_are_said() {
+        let said = Document::from_text(
+            "interfaces:
+- {name: eth1, type: ethernet, mac-address: '02:00:00:00:00:01'}
+- {name: d0, type: dummy, mac-address: '02:00:00:00:00:02'}
+- {name: d1, type: dummy, mac-address: '02:00:00:00:00:03'}
+- {name: b0, type: bond, link-aggregation: {mode: balance-rr, port: [d1]}}
+",
+        );
+        let said = said.expect("YAML").state().expect("a valid state").0;
+        assert_eq!(macs(&said), [("d0".to_owned(), Mac::new(&[2, 0, 0, 0, 0, 2]).expect("six bytes"))]);
     }
 
     #[test]

@@ -62,7 +62,7 @@ fn mac(profile: &Profile) -> Option<Mac> {
 }
 
 /// Sees to it that these links have these addresses.
-pub(super) async fn settle(
+pub(in crate::backend) async fn settle(
     asked: &[(String, Mac)],
     kernel: &KernelBackend,
     progress: Progress<'_>,

@@ -31,7 +31,7 @@ mod database;
 mod durable;
 mod execute;
 mod lower;
-mod macs;
+pub(super) mod macs;
 mod observer;
 mod reapply;
 mod reasons;

@@ -8,7 +8,7 @@ begin
 follow "${streams[@]}"
 nmctl apply "$change" >/dev/null 2>&1
 followed
-points=$({ records; sample 6; } | some 5)
+points=$({ records; sample 6; } | some 4)
 keep new
 reset
 for point in $points; do try_apply "$point"; done

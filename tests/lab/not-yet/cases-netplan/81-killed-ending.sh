@@ -10,7 +10,7 @@ for end in commit rollback; do
   follow "${streams[@]}"
   nmctl $end >/dev/null 2>&1
   followed
-  declare "points_$end=$({ records; sample 4; } | some 3)"
+  declare "points_$end=$({ records; sample 4; } | some 2)"
   [ $end = rollback ] || { keep new && reset; }
 done
 for point in $points_commit; do try_end commit "$point"; done
