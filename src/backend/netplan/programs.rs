@@ -70,7 +70,7 @@ impl Programs {
         if ended == Ended::Exit(0) {
             return Ok(());
         }
-        let why = complaint(&output, &root).unwrap_or_else(|| words(&ended));
+        let why = complaint(&output, &root).unwrap_or_else(|| words(&ended, CHECK_MAX));
         let message = format!("netplan refuses the configuration: {why}");
         Err(Failure { kind: ErrorKind::PluginFailure, subject: None, message })
     }
@@ -89,7 +89,7 @@ impl Programs {
             Ended::Exit(NOTHING_TOUCHED) => "netplan refuses the configuration",
             _ => "netplan could not apply the configuration",
         };
-        let why = complaint(&output, "").unwrap_or_else(|| words(&ended));
+        let why = complaint(&output, "").unwrap_or_else(|| words(&ended, APPLY_MAX));
         let message = format!("{how}: {why}");
         Err(Failure { kind: ErrorKind::PluginFailure, subject: None, message })
     }
@@ -120,6 +120,9 @@ impl Programs {
     }
 }
 
+/// How lines begin that tell of a program which netplan or systemd has run in vain. They name programs and units only.
+const PROGRAMS: [&str; 3] = ["subprocess.CalledProcessError: ", "Failed to ", "Job for "];
+
 /// What is wrong, in netplan's words but without the line of the file, which may hold a secret.
 fn complaint(output: &str, root: &str) -> Option<String> {
     let is_one = |line: &&str| {
@@ -127,16 +130,22 @@ fn complaint(output: &str, root: &str) -> Option<String> {
         has_place(": Error in network definition")
             || has_place(": Invalid YAML")
             || line.starts_with("ERROR:")
+            || PROGRAMS.iter().any(|word| line.starts_with(word))
     };
     let line = output.lines().find(is_one)?;
     let line = line.strip_prefix("ERROR:").map_or(line, str::trim);
     Some(line.strip_prefix(root).unwrap_or(line).trim_end_matches(':').to_owned())
 }
 
-fn words(ended: &Ended) -> String {
+fn words(ended: &Ended, limit: Duration) -> String {
     match ended {
         Ended::Exit(status) => format!("it ended with status {status}"),
-        Ended::Otherwise(result) => format!("it did not end by itself ({result})"),
+        // systemd.exec(5), `$SERVICE_RESULT`.
+        Ended::Otherwise(result) => match result.as_str() {
+            "timeout" => format!("it was not done after {} s, and was ended", limit.as_secs()),
+            "signal" | "core-dump" => "somebody or something killed it".to_owned(),
+            result => format!("it did not end by itself ({result})"),
+        },
     }
 }
 
@@ -182,8 +191,25 @@ mod tests {
                 Some("eth8: NetworkManager only supports unicast routes"),
             ),
             ("Traceback (most recent call last):\n  secret", None),
+            (
+                "Traceback (most recent call last):\n  secret\nsubprocess.CalledProcessError: Command \
+                 '['systemctl', 'daemon-reload']' returned non-zero exit status 1.\n",
+                Some(
+                    "subprocess.CalledProcessError: Command '['systemctl', 'daemon-reload']' returned non-zero \
+                     exit status 1.",
+                ),
+            ),
         ] {
             assert_eq!(complaint(output, root).as_deref(), said);
         }
+    }
+
+    #[test]
+    fn how_it_ended_is_told() {
+        let limit = Duration::from_secs(110);
+        let told = |result: &str| words(&Ended::Otherwise(result.into()), limit);
+        assert_eq!(told("timeout"), "it was not done after 110 s, and was ended");
+        assert_eq!(told("signal"), "somebody or something killed it");
+        assert_eq!(words(&Ended::Exit(1), limit), "it ended with status 1");
     }
 }
