@@ -53,7 +53,7 @@ def away(count):
 def applies(settle, renderer):
     for count in (1, 30):
         up, gone = write("there.yml", dummies("up", count)), write("gone.yml", dummies("absent", count))
-        mine, again, other = [], [], []
+        mine, again, other, starts = [], [], [], []
         for _ in range(ROUNDS):
             mine.append(ours("apply", up))
             if there() != count:
@@ -61,6 +61,7 @@ def applies(settle, renderer):
             text = open(OURS).read()
             settle()
             again.append(ours("apply", up))
+            starts.append(ours("version"))
             ours("apply", gone)
             settle()
             other.append(by_netplan(text, count))
@@ -71,6 +72,6 @@ def applies(settle, renderer):
         what = f"{count} dumm{'y' if count == 1 else 'ies'} with an address, netplan with {renderer}"
         alone.row(f"netplan apply of {what}, until the addresses are there", spread(other), "")
         alone.row(f"nmctl apply of {what}", f"{spread(mine)}: {ratio:.2f} of that", "1.2")
-        alone.row(f"nmctl apply of {what}, once more", spread(again), "10 ms")
+        alone.row(f"nmctl apply of {what}, once more", f"{spread(again)}; nmctl version: {spread(starts)}", "10 ms")
     if links("dummy") != 1:
         sys.exit(f"{links('dummy')} dummies afterwards")

@@ -118,14 +118,6 @@ impl Told {
     }
 }
 
-/// What the kernel's operations complete.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    Change,
-    /// As much of it as possible, by whatever means.
-    WayBack,
-}
-
 /// What leads back to a snapshot from what is there now.
 struct WayBack {
     rest: Rest,
@@ -292,12 +284,16 @@ impl NetplanBackend {
             let (was, others) = (now.clone(), others.clone());
             let rest = move |now: &State| Rest {
                 ops: remainder::of_plan(&plan, now, &capabilities),
-                is_disturbed: remainder::is_disturbed(&was, now, &others),
+                disturbed: remainder::disturbed(&was, now, &others),
             };
             async move { self.once_settled(rest).await }
         };
         let patience = if is_told { self.patience()? } else { Duration::ZERO };
-        self.finish(Purpose::Change, rest, patience, progress).await?;
+        let missing = self.finish(is_told.then_some(&told.last.files), rest, patience, progress).await?;
+        if is_told {
+            missing.complain()?;
+        }
+        self.kernel.run(&missing.ops, progress).await?;
         if is_told { self.settle_macs(&then, progress).await } else { Ok(()) }
     }
 
@@ -323,14 +319,14 @@ impl NetplanBackend {
         checked.as_ref().filter(|(known, _)| known == files).map(|(_, said)| said.clone())
     }
 
-    /// Waits until the renderer has done what it was told, and does what it leaves. `rest`: what is missing.
-    async fn finish<F>(
+    /// Waits until the renderer has done what it was told, and does what it leaves for good. `rest`: what is missing. The
+    /// answer is what should not be missing any more.
+    async fn wait<F>(
         &self,
-        purpose: Purpose,
         rest: impl Fn() -> F,
         patience: Duration,
         progress: Progress<'_>,
-    ) -> Result<(), Failure>
+    ) -> Result<Rest, Failure>
     where
         F: Future<Output = Result<Rest, Failure>>,
     {
@@ -340,30 +336,50 @@ impl NetplanBackend {
         let mut fewest = usize::MAX;
         loop {
             revision.borrow_and_update();
-            let Rest { ops: rest, is_disturbed } = rest().await?;
-            if rest.is_empty() && !is_disturbed {
-                return Ok(());
+            let rest = rest().await?;
+            if rest.is_done() {
+                return Ok(rest);
             }
-            if rest.len() < fewest {
+            if rest.ops.len() < fewest {
                 // It goes on.
-                fewest = rest.len();
+                fewest = rest.ops.len();
                 end = Instant::now() + patience;
             }
-            let left = remainder::left(&rest);
+            let left = remainder::left(&rest.ops);
             if !left.is_empty() && !is_left_done {
                 is_left_done = true;
                 self.kernel.run(&left, progress).await?;
                 continue;
             }
             if timeout_at(end, revision.changed()).await.is_err() {
-                // What only we had made would not be there after a reboot.
-                if let Some(link) = remainder::not_made(&rest).filter(|_| purpose == Purpose::Change) {
-                    let message = "netplan has applied the configuration, but its renderer did not make it";
-                    return Err(Failure { subject: Some(link.into()), ..failure(message.into()) });
-                }
-                return self.kernel.run(&rest, progress).await;
+                return Ok(rest);
             }
         }
+    }
+
+    /// The same, and a renderer that was disturbed in the middle begins anew. `told`: the files that netplan was to leave
+    /// behind, if it was told anything.
+    async fn finish<F>(
+        &self,
+        told: Option<&Files>,
+        rest: impl Fn() -> F,
+        patience: Duration,
+        progress: Progress<'_>,
+    ) -> Result<Rest, Failure>
+    where
+        F: Future<Output = Result<Rest, Failure>>,
+    {
+        let missing = self.wait(&rest, patience, progress).await?;
+        let Some(files) = told.filter(|_| patience == NETWORK_MANAGER_MAX) else { return Ok(missing) };
+        let (last, devices) = (self.images.files.last(), self.devices());
+        let is_defined = |name: &str| {
+            last.read.as_ref().is_ok_and(|configs| configs.all.netdef_of(name, &devices).is_some())
+        };
+        if !missing.is_renderers(is_defined) {
+            return Ok(missing);
+        }
+        self.programs.apply(files).await?;
+        self.wait(&rest, patience, progress).await
     }
 
     fn patience(&self) -> Result<Duration, Failure> {
@@ -408,14 +424,14 @@ impl NetplanBackend {
             back.dns_resolver.clone_from(&now.dns_resolver);
             let plan = plan::restore(&was.kernel.goal(back, &facts, now), now);
             let reach = snapshot.touched.reach(&snapshot.state, now);
-            let is_disturbed = remainder::is_disturbed(&snapshot.state, now, &others);
+            let disturbed = remainder::disturbed(&snapshot.state, now, &others);
             let mut ops = remainder::ours(kernel::lower(&plan, now));
             ops.extend(was.kernel.differences(&facts, |link| reach.contains(link)));
             let rebuilt = plan.changes.iter().filter_map(|change| match change {
                 Change::Interface(change) if change.rebuild => Some(change.name.clone()),
                 _ => None,
             });
-            WayBack { rest: Rest { ops, is_disturbed }, rebuilt: rebuilt.collect() }
+            WayBack { rest: Rest { ops, disturbed }, rebuilt: rebuilt.collect() }
         })
         .await
     }
@@ -454,7 +470,11 @@ impl NetplanBackend {
         // As much as possible, whatever failed before.
         for _ in 0..RESTORE_ROUNDS {
             let rest = || async { Ok(self.way_back(snapshot, was).await?.rest) };
-            done = done.and(self.finish(Purpose::WayBack, rest, patience, progress).await);
+            let files = is_told.then_some(&last.files);
+            done = done.and(match self.finish(files, rest, patience, progress).await {
+                Ok(missing) => self.kernel.run(&missing.ops, progress).await,
+                Err(failure) => Err(failure),
+            });
             patience = Duration::ZERO;
             if let (true, Ok(configs)) = (is_told, &self.images.files.last().read) {
                 done = done.and(self.settle_macs(&configs.all, progress).await);

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::backend::Failure;
 use crate::backend::kernel::{self, op::Op};
 use crate::plan::{self, Capabilities, Options, Plan};
-use crate::state::{Interface, InterfaceType, Ip, Mac, State};
+use crate::state::{ErrorKind, Interface, InterfaceType, Ip, Mac, State};
 
 /// What is still to be done of `plan`.
 pub(super) fn of_plan(plan: &Plan, now: &State, capabilities: &Capabilities) -> Vec<Op> {
@@ -41,18 +42,54 @@ pub(super) fn left(rest: &[Op]) -> Vec<Op> {
 /// What is still to be done.
 pub(super) struct Rest {
     pub ops: Vec<Op>,
-    /// Interfaces that do not change are not yet as they were.
-    pub is_disturbed: bool,
+    /// An interface that does not change and is not yet as it was.
+    pub disturbed: Option<String>,
 }
 
-/// Whether one of these is not yet as it was: NetworkManager starts anew with each apply, and everything
-/// that netplan defines with it.
-pub(super) fn is_disturbed(was: &State, now: &State, names: &BTreeSet<String>) -> bool {
+impl Rest {
+    pub(super) fn is_done(&self) -> bool {
+        self.ops.is_empty() && self.disturbed.is_none()
+    }
+
+    /// Whether some of it is what a renderer always does for what is defined: one that was restarted in the middle may take
+    /// a link for somebody else's.
+    pub(super) fn is_renderers(&self, is_defined: impl Fn(&str) -> bool) -> bool {
+        let is_one = |op: &Op| {
+            let is_link = matches!(op, Op::Create { .. } | Op::Attach { .. } | Op::Up { .. });
+            is_link || matches!(op, Op::AddAddress { .. } | Op::AddRoute(_))
+        };
+        let mut ops = self.ops.iter().filter(|op| is_one(op));
+        self.disturbed.is_some() || ops.any(|op| op.subject().is_some_and(&is_defined))
+    }
+
+    /// What only we had made would not be there after a reboot; and what did not change is not lost silently.
+    pub(super) fn complain(&self) -> Result<(), Failure> {
+        let failed = |subject: &str, message: &str| Failure {
+            kind: ErrorKind::PluginFailure,
+            subject: Some(subject.to_owned()),
+            message: message.to_owned(),
+        };
+        if let Some(link) = not_made(&self.ops) {
+            return Err(failed(
+                link,
+                "netplan has applied the configuration, but its renderer did not make it",
+            ));
+        }
+        self.disturbed.as_ref().map_or(Ok(()), |name| {
+            Err(failed(name, "netplan's renderer has not brought it back, although it was not to change"))
+        })
+    }
+}
+
+/// Which of these is not yet as it was: NetworkManager starts anew with each apply, and everything that netplan
+/// defines with it.
+pub(super) fn disturbed(was: &State, now: &State, names: &BTreeSet<String>) -> Option<String> {
     let mut were = was.interfaces().iter().filter(|was| was.is_up() && names.contains(&was.name));
-    were.any(|was| {
+    let found = were.find(|was| {
         let now = now.interfaces().iter().find(|now| now.name == was.name && now.kind() == was.kind());
         now.is_none_or(|now| !now.is_up() || now.controller != was.controller || lost_address(was, now))
-    })
+    });
+    found.map(|interface| interface.name.clone())
 }
 
 /// A static address, or all of those that the network gave it.
@@ -136,11 +173,11 @@ mod tests {
         let renewed = "{ip: 198.51.100.8, prefix-length: 24, valid-life-time: 90sec}";
         let was = with(one, lease);
         let both = ["eth0", "eth1"].map(str::to_owned).into_iter().collect();
-        let is_disturbed = |now: &State| is_disturbed(&was, now, &both);
+        let is_disturbed = |now: &State| disturbed(&was, now, &both).is_some();
         assert!(!is_disturbed(&with(&format!("{one}, {other}"), renewed)));
         assert!(is_disturbed(&with(other, lease)));
         assert!(is_disturbed(&with(one, "")));
         assert!(is_disturbed(&State::empty()));
-        assert!(!super::is_disturbed(&was, &State::empty(), &BTreeSet::new()));
+        assert_eq!(disturbed(&was, &State::empty(), &BTreeSet::new()), None);
     }
 }
