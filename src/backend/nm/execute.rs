@@ -86,7 +86,7 @@ pub(super) async fn execute(
         progress: Counter { progress, n: 0, of: u32::try_from(of).unwrap_or(u32::MAX) },
         pending: FuturesUnordered::new(),
         added: BTreeMap::new(),
-        held_back: held_back(&work.steps),
+        held_back: held_back(&work.steps, &image),
         changing: BTreeSet::new(),
         again: Vec::new(),
         manner,
@@ -379,6 +379,7 @@ impl<'a> Run<'a> {
         let image = self.image()?;
         let client = self.client.of(&image);
         let steps = self.steps;
+        let mut stored = Vec::new();
         for step in steps {
             let (profile, on_disk) = match step {
                 Step::Add { profile, .. } | Step::Update { profile, .. } => (profile, false),
@@ -391,11 +392,13 @@ impl<'a> Run<'a> {
             };
             let flags = if on_disk { flags::TO_DISK } else { flags::IN_MEMORY };
             let (path, profile) = (path.clone(), profile.clone());
-            let stored = client.start(Call::Update { path, profile, flags, version_id: None }).await;
-            let stored = stored.map(drop).map_err(|error| Stop::Failed(refusal(step, &error, None)));
-            self.proceed(stored)?;
+            stored.push((step, client.start(Call::Update { path, profile, flags, version_id: None })));
         }
-        if self.held_back.is_empty() { Ok(()) } else { Ok(sync(self.client).await?) }
+        for (step, answer) in stored {
+            let stored = answer.await.map(drop);
+            self.proceed(stored.map_err(|error| Stop::Failed(refusal(step, &error, None))))?;
+        }
+        Ok(())
     }
 
     fn done(&mut self, sent: &Sent) {
@@ -409,28 +412,50 @@ impl<'a> Run<'a> {
 /// Whether NetworkManager activates the ports of a controller together with it.
 const AUTOCONNECT_PORTS: &str = "autoconnect-slaves";
 
-/// Bridges and ports of Open vSwitch that are written and activated, and other controllers that are new. NetworkManager
-/// would activate what belongs to them as well, and what that stands upon, some milliseconds before it gets to our own
-/// activation: that would end its own, with the link that has only begun to come and whatever rests on it.
-fn held_back(steps: &[Step]) -> BTreeSet<&str> {
-    let activated = steps.iter().filter_map(|step| match step {
-        Step::Activate { uuid, .. } => Some(uuid.as_str()),
-        _ => None,
-    });
-    let activated: BTreeSet<&str> = activated.collect();
-    let brings_ports = |profile: &&Profile| {
+/// Bridges and ports of Open vSwitch that are written and activated, and other controllers that are new, of which ports
+/// are activated, too. NetworkManager would activate what belongs to them as well, and what that stands upon, some
+/// milliseconds before it gets to our own activation: that would end its own, with the link that has only begun to come
+/// and whatever rests on it.
+fn held_back<'a>(steps: &'a [Step], image: &Image) -> BTreeSet<&'a str> {
+    let written: BTreeMap<&str, (&Step, &Profile)> = steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Add { profile, .. }
+            | Step::Update { profile, .. }
+            | Step::Back(Back::Put { profile, .. }) => Some((profile.uuid()?, (step, profile))),
+            _ => None,
+        })
+        .collect();
+    let activated: BTreeSet<&str> = steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Activate { uuid, .. } => Some(uuid.as_str()),
+            _ => None,
+        })
+        .collect();
+    let controller = |uuid: &str| {
+        let written = written.get(uuid).map(|(_, profile)| *profile);
+        let profile = written.or_else(|| image.stored(uuid).map(|(_, stored)| &stored.profile))?;
+        profile.text("connection", "master").map(str::to_owned)
+    };
+    let with_ports: BTreeSet<String> = activated.iter().filter_map(|uuid| controller(uuid)).collect();
+    let has_ports = |profile: &Profile| {
+        let names = [profile.uuid(), profile.interface_name()];
+        names.into_iter().flatten().any(|name| with_ports.contains(name))
+    };
+    let brings_ports = |profile: &Profile| {
         profile.get("connection", AUTOCONNECT_PORTS).and_then(Value::as_number) == Some(1)
     };
     let is_of_ovs = |profile: &Profile| matches!(profile.kind(), Some("ovs-bridge" | "ovs-port"));
-    let written = steps.iter().filter_map(|step| match step {
-        Step::Add { profile, .. } => Some(profile),
-        Step::Update { profile, .. } | Step::Back(Back::Put { profile, .. }) if is_of_ovs(profile) => {
-            Some(profile)
-        }
-        _ => None,
-    });
-    let uuids = written.filter(brings_ports).filter_map(Profile::uuid);
-    uuids.filter(|uuid| activated.contains(uuid)).collect()
+    let is_held = |step: &Step, profile: &Profile| {
+        (matches!(step, Step::Add { .. }) || is_of_ovs(profile))
+            && brings_ports(profile)
+            && has_ports(profile)
+    };
+    let held = written
+        .into_iter()
+        .filter(|(uuid, (step, profile))| activated.contains(uuid) && is_held(step, profile));
+    held.map(|(uuid, _)| uuid).collect()
 }
 
 /// What a step needs is not there.
@@ -679,6 +704,7 @@ pub(super) fn is_same_dns(one: &Setting, other: &Setting) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nm::image::Stored;
 
     fn error(name: &str, message: &str) -> Error {
         Error::new(&format!("org.freedesktop.NetworkManager.{name}"), message)
@@ -733,36 +759,47 @@ mod tests {
 
     #[test]
     fn what_belongs_to_a_controller_is_activated_once() {
-        let profile = |uuid: &str, kind: &str, brings: Option<i32>| {
+        let port = |uuid: &str, kind: &str, controller: &str, brings: Option<i32>| {
             let mut profile = Profile::default();
             profile.set("connection", "uuid", uuid);
             profile.set("connection", "type", kind);
+            profile.set("connection", "interface-name", format!("{uuid}0"));
+            profile.set("connection", "master", controller);
             if let Some(brings) = brings {
                 profile.set("connection", AUTOCONNECT_PORTS, brings);
             }
             profile
         };
+        let profile = |uuid: &str, kind: &str, brings| port(uuid, kind, "", brings);
         let add = |profile| Step::Add { which: which(), profile };
         let put = |profile| Step::Back(Back::Put { which: which(), profile, on_disk: true, blocks: true });
         let activate = |uuid: &str| Step::Activate { which: which(), uuid: uuid.into(), on_device: false };
         let steps = [
             add(profile("bridge", "ovs-bridge", Some(1))),
-            put(profile("port", "ovs-port", Some(1))),
+            put(port("port", "ovs-port", "bridge", Some(1))),
             add(profile("idle", "ovs-port", Some(1))),
-            add(profile("never", "ovs-port", Some(0))),
-            add(profile("said", "ovs-port", None)),
-            add(profile("inner", "ovs-interface", None)),
+            add(port("never", "ovs-port", "bridge", Some(0))),
+            add(port("said", "ovs-port", "bridge", None)),
+            add(port("inner", "ovs-interface", "port", None)),
             add(profile("bond", "bond", Some(1))),
+            add(profile("empty", "bridge", Some(1))),
             put(profile("known", "bridge", Some(1))),
+            add(port("vlan", "vlan", "known", None)),
             activate("bridge"),
             activate("port"),
             activate("never"),
             activate("said"),
             activate("inner"),
             activate("bond"),
+            activate("empty"),
             activate("known"),
+            activate("vlan"),
+            activate("card"),
         ];
-        assert_eq!(held_back(&steps), BTreeSet::from(["bond", "bridge", "port"]));
+        let mut image = Image::default();
+        let stored = Stored { profile: port("card", "802-3-ethernet", "bond0", None), ..Stored::default() };
+        image.profiles.insert("/settings/1".into(), Arc::new(stored));
+        assert_eq!(held_back(&steps, &image), BTreeSet::from(["bond", "bridge", "port"]));
     }
 
     #[test]
@@ -802,7 +839,6 @@ mod tests {
 
     #[test]
     fn what_comes_back_goes_where_it_was() {
-        use crate::nm::image::Stored;
         let mut profile = Profile::default();
         profile.set("connection", "uuid", "u");
         let flags_of = |on_disk: bool, blocks: bool, stored: Option<u32>| {

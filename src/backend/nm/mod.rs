@@ -69,7 +69,7 @@ use super::{
     Availability, Backend, Capabilities, Doing, Failure, Observation, Progress, SafetyNet, Snapshot,
 };
 use crate::kernel::netlink::nftables;
-use crate::nm::image::{Image, ObjectPath};
+use crate::nm::image::{Image, ObjectPath, Stored};
 use crate::nm::{self, Client};
 use crate::ovsdb::Database;
 use crate::plan::{self, Plan};
@@ -425,12 +425,16 @@ impl Backend for NmBackend {
             let keep = keep.await?;
             let (saved, mut files) = (keep.save.clone(), keep.files());
             commit::commit(keep, &self.client).await?;
-            // Where each is now.
-            self.seen().await?;
-            let image = self.image()?;
-            files.extend(
-                saved.iter().filter_map(|path| Some(image.profiles.get(path)?.filename.clone().into())),
-            );
+            // NetworkManager has said where each is now before it answered.
+            let stored = |image: &Image| -> Vec<Arc<Stored>> {
+                saved.iter().filter_map(|path| image.profiles.get(path).cloned()).collect()
+            };
+            let mut now = stored(&*self.image()?);
+            if !now.iter().all(|stored| stored.is_on_disk()) {
+                self.seen().await?;
+                now = stored(&*self.image()?);
+            }
+            files.extend(now.iter().map(|stored| PathBuf::from(&stored.filename)));
             durable::sync(files).await
         })
     }
