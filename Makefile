@@ -2,6 +2,7 @@
 # make test: everything that must hold, as CI runs it
 # make test-lab: only the service on a whole machine
 # make test-ovs: the same with Open vSwitch through NetworkManager, which has to be built for it once (root, 10 minutes)
+# make test-compatibility: the same beside nmstatectl, which has to be built for it once
 # Each works alone on a fresh Debian machine with a Rust toolchain, as root or not; but root must have built the lab.
 
 CARGO ?= cargo
@@ -22,7 +23,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,unshare --map-root-user --)
 # Each part of the tests takes a few minutes on two cores; a test that hangs must not hang CI.
 LIMIT := timeout --foreground 30m
 
-.PHONY: build bench demo test test-lab test-ovs lab lint format install uninstall clean setup
+.PHONY: build bench demo test test-lab test-ovs test-compatibility lab lint format install uninstall clean setup
 
 build: setup
 	$(CARGO) build --release --locked
@@ -67,6 +68,11 @@ test-lab: lab
 test-ovs: lab
 	@tests/lab/build-nm-ovs
 	$(LIMIT) $(AS_ROOT) tests/lab/test cases-ovs
+
+# Beside nmstatectl, which is built once (some minutes); then `make test` compares with it too.
+test-compatibility: lab
+	@tests/bench/peer >/dev/null
+	$(LIMIT) $(AS_ROOT) tests/lab/test cases-peer
 
 # The machine, once: about 90 s, 1 GB. Before the tests, so that what hinders it is seen at once.
 lab: setup

@@ -37,10 +37,8 @@ pub const OFFLINE: &[Command] = &[
 /// With the present state of the machine.
 pub const LIVE: &[Command] = &[
     command("apply", &["apply", "@"], &["bad", "bad-policies"]),
-    command("format (live)", &["format", "@"], &["documents", "policies"]),
-    command("gr", &["gr", "@", "--json"], &["documents", "policies"]),
-    command("statistic", &["statistic", "@"], &["documents"]),
-    command("policy", &["policy", "@", "--json"], &["policies"]),
+    command("gr", &["gr", "@", "--json"], &["host", "policies"]),
+    command("statistic", &["statistic", "@"], &["host"]),
 ];
 
 /// `show`, with a name where one is asked for.
@@ -82,14 +80,18 @@ fn folder(name: &str) -> PathBuf {
     root().join("tests/compatibility").join(name)
 }
 
-/// The documents of a kind: those in the folder of that name, and for `documents` all of docs/examples that are in
-/// nmstate's words.
+/// Folders of docs/examples with documents in nmstate's words.
+const EXAMPLES: [&str; 4] = ["kernel", "host", "managed", "query"];
+
+/// The documents of a kind: those in the folder of that name, and for `documents` all of docs/examples as well.
 pub fn documents(kind: &str) -> Vec<(String, PathBuf)> {
+    let example = |name: &str| listed(name, &root().join("docs/examples").join(name));
+    if EXAMPLES.contains(&kind) {
+        return example(kind);
+    }
     let mut found = listed(kind, &folder(kind));
     if kind == "documents" {
-        for name in ["kernel", "host", "managed", "query"] {
-            found.extend(listed(name, &root().join("docs/examples").join(name)));
-        }
+        EXAMPLES.iter().for_each(|name| found.extend(example(name)));
     }
     found
 }

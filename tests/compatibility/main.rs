@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 use std::env;
 use std::io::{Write, stdout};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use answer::{Answer, Tool};
 use compare::differences;
@@ -32,6 +33,9 @@ use page::Page;
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
+
+/// What takes longer is told.
+const SLOW: Duration = Duration::from_secs(2);
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -76,7 +80,18 @@ fn side_by_side(peer: &str, cases: &[Case], commands: &[inputs::Command]) {
     let mut verdict = Verdict::new(&page);
     let (peer, ours) = (Tool::peer(peer), Tool::ours_live());
     for case in cases {
-        verdict.take(case, &peer.answer(case), &ours.answer(case));
+        let began = Instant::now();
+        let theirs = peer.answer(case);
+        let between = Instant::now();
+        let own = ours.answer(case);
+        let (slow, longer) = (between - began, between.elapsed());
+        if slow.max(longer) > SLOW {
+            tell(&format!(
+                "{} {}: theirs after {slow:.1?}, ours after {longer:.1?}",
+                case.command.name, case.document
+            ));
+        }
+        verdict.take(case, &theirs, &own);
     }
     verdict.end(commands);
 }

@@ -54,7 +54,9 @@ impl Page {
 
     /// The rows about these commands alone that are not used.
     pub fn idle(&self, commands: &[&str], used: &BTreeSet<usize>) -> Vec<String> {
-        let of = |row: &Row| row.commands.iter().all(|command| commands.contains(&command.as_str()));
+        let of = |row: &Row| {
+            row.commands.iter().all(|pattern| commands.iter().any(|command| matches(pattern, command)))
+        };
         let idle = self.rows.iter().enumerate().filter(|(number, row)| of(row) && !used.contains(number));
         idle.map(|(_, row)| format!("{:?} {:?} {}", row.commands, row.documents, row.place)).collect()
     }
