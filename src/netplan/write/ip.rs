@@ -46,6 +46,11 @@ impl Writer<'_> {
             .map(|address| self.address(address))
             .collect();
         if !addresses.is_empty() {
+            // networkd waits for a carrier, which a bridge without ports never has (systemd.network(5),
+            // `ConfigureWithoutCarrier=`).
+            if self.is_networkd() && self.kind == InterfaceType::LinuxBridge {
+                self.keys.insert("ignore-carrier".into(), true.into());
+            }
             self.keys.insert("addresses".into(), addresses.into());
         }
         self.method4(&ipv4);

@@ -2,6 +2,8 @@
 # killed, the renderer started again. None of it is changed by us, and nothing is left of a change that cannot be.
 source ./netplan
 own=/run/netplan/90-nmstated.yaml
+renderer=$(sed -n 's/^ *renderer: //p' /etc/netplan/10-admin.yaml)
+[ "$renderer" = NetworkManager ] || renderer=systemd-networkd
 trap 'rm -f /etc/netplan/20-broken.yaml; document lab0 | sed "s/state: up/state: absent/" | nmctl apply - || true' EXIT
 broken() { printf '%s\n' "$@" >/etc/netplan/20-broken.yaml && chmod 600 /etc/netplan/20-broken.yaml; }
 nothing_of_it() { lacks_link lab0 && [ ! -e $own ] && [ ! -e /etc/netplan/90-nmstated.yaml ]; }
@@ -27,7 +29,7 @@ document lab0 | nmctl apply --no-commit - &
 within 60 is_applying
 pkill -KILL netplan-dbus
 wait $!
-systemctl restart systemd-networkd
+systemctl restart $renderer
 has_link lab0
 nmctl rollback
 nothing_of_it

@@ -1,0 +1,1 @@
+../cases-netplan/40-others.sh

@@ -1,0 +1,1 @@
+../cases-netplan/45-killed.sh
