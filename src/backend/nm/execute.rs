@@ -17,7 +17,7 @@ use super::settle::{absent, device, settle};
 use super::work::{Await, Back, Step, Which, Work};
 use crate::backend::kernel::KernelBackend;
 use crate::backend::{self, Failure, Progress};
-use crate::nm::image::{Device, Image, ObjectPath};
+use crate::nm::image::{Device, Image, ObjectPath, Stored};
 use crate::nm::{Answer, Call, Client, Error, Persist, Profile, Setting, Value};
 use crate::state::ErrorKind;
 
@@ -87,11 +87,13 @@ pub(super) async fn execute(
         pending: FuturesUnordered::new(),
         added: BTreeMap::new(),
         held_back: held_back(&work.steps, &image),
+        hushed: hushed(&work.steps, &image),
         changing: BTreeSet::new(),
         again: Vec::new(),
         manner,
         failed: None,
     };
+    run.hush().await?;
     run.send_all().await?;
     sync(client).await?;
     run.settle(&work.awaits).await?;
@@ -152,6 +154,15 @@ struct Sent {
     until: Option<Instant>,
 }
 
+/// A profile that is stored beside the steps.
+struct Storing<'a> {
+    /// What it is stored for.
+    step: &'a Step,
+    profile: Profile,
+    flags: u32,
+    version_id: Option<u64>,
+}
+
 type Pending = Pin<Box<dyn Future<Output = (Sent, Result<Answer, Error>)> + Send>>;
 
 struct Run<'a> {
@@ -164,6 +175,8 @@ struct Run<'a> {
     added: BTreeMap<&'a str, Option<ObjectPath>>,
     /// Profiles that are stored otherwise until all is up, by UUID.
     held_back: BTreeSet<&'a str>,
+    /// The same, of profiles that the work does not write: with what stands for them, and as they are.
+    hushed: Vec<(&'a Step, Arc<Stored>)>,
     /// Steps that change profiles and are not confirmed yet. NetworkManager copies what an activation runs
     /// with when the request arrives, but changes a profile only after it has authorised that: an activation
     /// right behind a change would run with what was stored before.
@@ -374,29 +387,53 @@ impl<'a> Run<'a> {
         call
     }
 
+    /// Stores what is only activated so that it brings no ports along either, for the time being.
+    async fn hush(&mut self) -> Result<(), Stop> {
+        let hush = |(step, stored): &(&'a Step, Arc<Stored>)| {
+            let mut profile = stored.profile.clone();
+            profile.set("connection", AUTOCONNECT_PORTS, 0_i32);
+            let flags = flags::IN_MEMORY | flags::BLOCK_AUTOCONNECT;
+            Storing { step, profile, flags, version_id: stored.version_id }
+        };
+        let all = self.hushed.iter().map(hush).collect();
+        self.store(all).await
+    }
+
     /// Stores what was held back as it shall be: from now on NetworkManager activates the ports.
     async fn let_go(&mut self) -> Result<(), Stop> {
+        let written = self.steps.iter().filter_map(|step| match step {
+            Step::Add { profile, .. } | Step::Update { profile, .. } => Some((step, profile, false)),
+            Step::Back(Back::Put { profile, on_disk, .. }) => Some((step, profile, *on_disk)),
+            _ => None,
+        });
+        let held = written
+            .filter(|(_, profile, _)| profile.uuid().is_some_and(|uuid| self.held_back.contains(uuid)));
+        let hushed = self.hushed.iter().map(|(step, stored)| (*step, &stored.profile, stored.is_on_disk()));
+        let storing = |(step, profile, on_disk): (&'a Step, &Profile, bool)| {
+            let flags = if on_disk { flags::TO_DISK } else { flags::IN_MEMORY };
+            Storing { step, profile: profile.clone(), flags, version_id: None }
+        };
+        let all = held.chain(hushed).map(storing).collect();
+        self.store(all).await
+    }
+
+    /// Stores profiles that are there, and waits for the answers.
+    async fn store(&mut self, all: Vec<Storing<'a>>) -> Result<(), Stop> {
         let image = self.image()?;
         let client = self.client.of(&image);
-        let steps = self.steps;
-        let mut stored = Vec::new();
-        for step in steps {
-            let (profile, on_disk) = match step {
-                Step::Add { profile, .. } | Step::Update { profile, .. } => (profile, false),
-                Step::Back(Back::Put { profile, on_disk, .. }) => (profile, *on_disk),
-                _ => continue,
-            };
-            let is_held = |uuid: &&str| self.held_back.contains(uuid);
-            let Some((path, _)) = profile.uuid().filter(is_held).and_then(|uuid| image.stored(uuid)) else {
-                continue;
-            };
-            let flags = if on_disk { flags::TO_DISK } else { flags::IN_MEMORY };
-            let (path, profile) = (path.clone(), profile.clone());
-            stored.push((step, client.start(Call::Update { path, profile, flags, version_id: None })));
+        let mut answers = Vec::with_capacity(all.len());
+        for Storing { step, profile, flags, version_id } in all {
+            if let Some((path, _)) = profile.uuid().and_then(|uuid| image.stored(uuid)) {
+                let call = Call::Update { path: path.clone(), profile, flags, version_id };
+                answers.push((step, client.start(call)));
+            }
         }
-        for (step, answer) in stored {
-            let stored = answer.await.map(drop);
-            self.proceed(stored.map_err(|error| Stop::Failed(refusal(step, &error, None))))?;
+        for (step, answer) in answers {
+            let stored = answer.await.map(drop).map_err(|error| {
+                let failure = refusal(step, &error, None);
+                if error.is_version_mismatch() { Stop::Stale(failure) } else { Stop::Failed(failure) }
+            });
+            self.proceed(stored)?;
         }
         Ok(())
     }
@@ -417,45 +454,69 @@ const AUTOCONNECT_PORTS: &str = "autoconnect-slaves";
 /// milliseconds before it gets to our own activation: that would end its own, with the link that has only begun to come
 /// and whatever rests on it.
 fn held_back<'a>(steps: &'a [Step], image: &Image) -> BTreeSet<&'a str> {
-    let written: BTreeMap<&str, (&Step, &Profile)> = steps
-        .iter()
-        .filter_map(|step| match step {
-            Step::Add { profile, .. }
-            | Step::Update { profile, .. }
-            | Step::Back(Back::Put { profile, .. }) => Some((profile.uuid()?, (step, profile))),
-            _ => None,
-        })
-        .collect();
-    let activated: BTreeSet<&str> = steps
-        .iter()
-        .filter_map(|step| match step {
-            Step::Activate { uuid, .. } => Some(uuid.as_str()),
-            _ => None,
-        })
-        .collect();
-    let controller = |uuid: &str| {
-        let written = written.get(uuid).map(|(_, profile)| *profile);
-        let profile = written.or_else(|| image.stored(uuid).map(|(_, stored)| &stored.profile))?;
-        profile.text("connection", "master").map(str::to_owned)
-    };
-    let with_ports: BTreeSet<String> = activated.iter().filter_map(|uuid| controller(uuid)).collect();
-    let has_ports = |profile: &Profile| {
-        let names = [profile.uuid(), profile.interface_name()];
-        names.into_iter().flatten().any(|name| with_ports.contains(name))
-    };
-    let brings_ports = |profile: &Profile| {
-        profile.get("connection", AUTOCONNECT_PORTS).and_then(Value::as_number) == Some(1)
-    };
-    let is_of_ovs = |profile: &Profile| matches!(profile.kind(), Some("ovs-bridge" | "ovs-port"));
-    let is_held = |step: &Step, profile: &Profile| {
+    let coming = Coming::of(steps, image);
+    let is_held = |uuid: &str, (step, profile): (&Step, &Profile)| {
         (matches!(step, Step::Add { .. }) || is_of_ovs(profile))
-            && brings_ports(profile)
-            && has_ports(profile)
+            && coming.activated.contains_key(uuid)
+            && coming.brings_ports(profile)
     };
-    let held = written
-        .into_iter()
-        .filter(|(uuid, (step, profile))| activated.contains(uuid) && is_held(step, profile));
-    held.map(|(uuid, _)| uuid).collect()
+    let held = coming.written.iter().filter(|(uuid, written)| is_held(uuid, **written));
+    held.map(|(uuid, _)| *uuid).collect()
+}
+
+/// Bridges and ports of Open vSwitch that are activated as they are stored, with the step that does so.
+fn hushed<'a>(steps: &'a [Step], image: &Image) -> Vec<(&'a Step, Arc<Stored>)> {
+    let coming = Coming::of(steps, image);
+    let unwritten = coming.activated.iter().filter(|(uuid, _)| !coming.written.contains_key(*uuid));
+    let stored = unwritten.filter_map(|(uuid, step)| Some((*step, image.stored(uuid)?.1.clone())));
+    stored.filter(|(_, stored)| is_of_ovs(&stored.profile) && coming.brings_ports(&stored.profile)).collect()
+}
+
+fn is_of_ovs(profile: &Profile) -> bool {
+    matches!(profile.kind(), Some("ovs-bridge" | "ovs-port"))
+}
+
+/// What comes up by some steps.
+struct Coming<'a> {
+    /// Profiles that are written, by UUID.
+    written: BTreeMap<&'a str, (&'a Step, &'a Profile)>,
+    /// Those that are activated, by UUID.
+    activated: BTreeMap<&'a str, &'a Step>,
+    /// Controllers of these, by whatever names them.
+    with_ports: BTreeSet<String>,
+}
+
+impl<'a> Coming<'a> {
+    fn of(steps: &'a [Step], image: &Image) -> Self {
+        let (mut written, mut activated) = (BTreeMap::new(), BTreeMap::new());
+        for step in steps {
+            match step {
+                Step::Add { profile, .. }
+                | Step::Update { profile, .. }
+                | Step::Back(Back::Put { profile, .. }) => {
+                    written.extend(profile.uuid().map(|uuid| (uuid, (step, profile))));
+                }
+                Step::Activate { uuid, .. } => {
+                    activated.insert(uuid.as_str(), step);
+                }
+                _ => {}
+            }
+        }
+        let controller = |uuid: &&str| {
+            let written = written.get(uuid).map(|(_, profile)| *profile);
+            let profile = written.or_else(|| image.stored(uuid).map(|(_, stored)| &stored.profile))?;
+            profile.text("connection", "master").map(str::to_owned)
+        };
+        let with_ports = activated.keys().filter_map(controller).collect();
+        Self { written, activated, with_ports }
+    }
+
+    /// Whether NetworkManager would activate ports with it that are activated anyway.
+    fn brings_ports(&self, profile: &Profile) -> bool {
+        let mut names = [profile.uuid(), profile.interface_name()].into_iter().flatten();
+        profile.get("connection", AUTOCONNECT_PORTS).and_then(Value::as_number) == Some(1)
+            && names.any(|name| self.with_ports.contains(name))
+    }
 }
 
 /// What a step needs is not there.
@@ -797,9 +858,20 @@ mod tests {
             activate("card"),
         ];
         let mut image = Image::default();
-        let stored = Stored { profile: port("card", "802-3-ethernet", "bond0", None), ..Stored::default() };
-        image.profiles.insert("/settings/1".into(), Arc::new(stored));
+        let mut store = |profile: Profile| {
+            let path = format!("/settings/{}", profile.uuid().unwrap_or_default());
+            image.profiles.insert(path, Arc::new(Stored { profile, ..Stored::default() }));
+        };
+        store(port("card", "802-3-ethernet", "bond0", None));
+        // What is stored as it shall be is only activated.
+        store(profile("up", "ovs-bridge", Some(1)));
+        store(port("up-port", "ovs-port", "up0", Some(1)));
+        store(port("still", "ovs-port", "up", Some(1)));
         assert_eq!(held_back(&steps, &image), BTreeSet::from(["bond", "bridge", "port"]));
+        assert!(hushed(&steps, &image).is_empty());
+        let steps = [activate("up"), activate("up-port"), activate("still"), activate("card")];
+        let hushed = hushed(&steps, &image);
+        assert_eq!(hushed.iter().filter_map(|(_, stored)| stored.profile.uuid()).collect::<Vec<_>>(), ["up"]);
     }
 
     #[test]
