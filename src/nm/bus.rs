@@ -47,9 +47,26 @@ pub(super) struct Shared {
     pub losses: watch::Sender<u64>,
     /// Bounded by [`CALLS_MAX`], and for the keeper's own by the objects there are.
     outbox: mpsc::UnboundedSender<Outgoing>,
+    /// What does not wait for its turn.
+    express: mpsc::UnboundedSender<Outgoing>,
     waiting: Mutex<BTreeMap<NonZeroU32, Waiting>>,
     /// When NetworkManager answered last.
     heard: Mutex<Option<Instant>>,
+    /// When it said anything last.
+    spoke: Mutex<Option<Instant>>,
+}
+
+/// The end of [`Shared`] where what is to be sent comes out.
+#[derive(Debug)]
+pub(super) struct ToSend {
+    pub in_turn: mpsc::UnboundedReceiver<Outgoing>,
+    pub express: mpsc::UnboundedReceiver<Outgoing>,
+}
+
+impl ToSend {
+    fn try_recv(&mut self) -> Option<Outgoing> {
+        self.express.try_recv().or_else(|_| self.in_turn.try_recv()).ok()
+    }
 }
 
 /// A message to be sent.
@@ -81,15 +98,19 @@ pub(super) struct SyncRequest {
 
 impl Shared {
     /// With the end where what is to be sent comes out.
-    pub(super) fn new() -> (Arc<Self>, mpsc::UnboundedReceiver<Outgoing>) {
-        let (outbox, to_send) = mpsc::unbounded_channel();
+    pub(super) fn new() -> (Arc<Self>, ToSend) {
+        let (outbox, in_turn) = mpsc::unbounded_channel();
+        let (express, at_once) = mpsc::unbounded_channel();
+        let to_send = ToSend { in_turn, express: at_once };
         let shared = Self {
             image: Mutex::default(),
             revision: watch::Sender::new(0),
             losses: watch::Sender::new(0),
             outbox,
+            express,
             waiting: Mutex::default(),
             heard: Mutex::default(),
+            spoke: Mutex::default(),
         };
         (Arc::new(shared), to_send)
     }
@@ -112,6 +133,12 @@ impl Shared {
         let _ = self.outbox.send(outgoing);
     }
 
+    /// Sends before what still waits for its turn.
+    fn send_first(&self, outgoing: Outgoing) {
+        // As above.
+        let _ = self.express.send(outgoing);
+    }
+
     /// Whether it is to be sent.
     pub(super) fn is_wanted(&self, outgoing: &Outgoing) -> bool {
         let serial = outgoing.message.primary_header().serial_num();
@@ -127,6 +154,15 @@ impl Shared {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// NetworkManager has said something: it is at work.
+    pub(super) fn listen(&self) {
+        *self.spoke.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn spoke(&self) -> Option<Instant> {
+        *self.spoke.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Who awaits the answer to the message with that number.
     pub(super) fn take(&self, serial: NonZeroU32) -> Option<Waiting> {
         self.waiting().remove(&serial)
@@ -138,7 +174,7 @@ impl Shared {
     }
 
     /// The bus is lost: what was not sent yet must not be, and no answer will come to what was.
-    pub(super) fn lose(&self, to_send: &mut mpsc::UnboundedReceiver<Outgoing>, error: &Error) {
+    pub(super) fn lose(&self, to_send: &mut ToSend, error: &Error) {
         let all = {
             let mut waiting = self.waiting();
             if self.lock_image().take().is_some() {
@@ -146,7 +182,7 @@ impl Shared {
                 self.revision.send_modify(|revision| *revision += 1);
             }
             // Names and paths mean others on another connection.
-            while to_send.try_recv().is_ok() {}
+            while to_send.try_recv().is_some() {}
             std::mem::take(&mut *waiting)
         };
         for waiting in all.into_values() {
@@ -249,13 +285,24 @@ impl Client {
             self.requests.send(request).await.map_err(|_| over())?;
             answer.await.map_err(|_| over())?
         };
-        match timeout_at(Instant::now() + ANSWER_MAX, synced).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::no_reply("NetworkManager does not say what it knows in time")),
+        tokio::pin!(synced);
+        let start = Instant::now();
+        let mut until = start + ANSWER_MAX;
+        loop {
+            if let Ok(result) = timeout_at(until, &mut synced).await {
+                return result;
+            }
+            // With hundreds of links on their way it answers nothing for a while, but tells what becomes of them.
+            let later = self.shared.spoke().map(|spoke| (spoke + ANSWER_MAX).min(start + ANSWERS_MAX));
+            match later.filter(|later| *later > until) {
+                Some(later) => until = later,
+                None => break,
+            }
         }
+        Err(Error::no_reply("NetworkManager does not say what it knows in time"))
     }
 
-    /// Sends a call now, behind all that were started before; the answer may be awaited later. At most
+    /// Sends a call now, behind all that were started before, but for those that keep our checkpoint; the answer may be awaited later. At most
     /// a hundred await their answer at NetworkManager, the others follow as it answers. A call that is
     /// dropped before it could be sent is not sent. It fails
     /// if no answer comes within [`ANSWER_MAX`] of its start and of any other answer.
@@ -281,7 +328,12 @@ impl Client {
             serial,
             Waiting { answer, reapplies: call.reapplies().cloned(), keeps: call.keeps().cloned() },
         );
-        self.shared.send(Outgoing { message, is_call: true });
+        let outgoing = Outgoing { message, is_call: true };
+        if call.is_express() {
+            self.shared.send_first(outgoing)
+        } else {
+            self.shared.send(outgoing)
+        }
         let shared = Arc::clone(&self.shared);
         Ok(Sent { shared, serial, answer: receiver, form, started: Instant::now() })
     }
@@ -292,7 +344,7 @@ mod tests {
     use super::*;
 
     /// A client without a keeper: nothing is sent, and answers come from the test.
-    fn alone() -> (Client, mpsc::UnboundedReceiver<Outgoing>) {
+    fn alone() -> (Client, ToSend) {
         let (shared, to_send) = Shared::new();
         *shared.lock_image() = Some(Arc::new(Image { owner: ":1.5".to_owned(), ..Image::default() }));
         let (requests, _) = mpsc::channel(SYNC_QUEUE);
@@ -332,7 +384,7 @@ mod tests {
         let last = client.start(Call::SaveHostname { name: "b".to_owned() });
         drop(dropped);
         let mut sent = Vec::new();
-        while let Ok(outgoing) = to_send.try_recv() {
+        while let Some(outgoing) = to_send.try_recv() {
             if client.shared.is_wanted(&outgoing) {
                 sent.push(outgoing.message);
             }
@@ -348,12 +400,41 @@ mod tests {
         assert_eq!((first.await, last.await), (Ok(Answer::Done), Ok(Answer::Done)));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn who_looks_waits_as_long_as_anything_is_said() {
+        let (client, _to_send) = alone();
+        let (requests, mut asked) = mpsc::channel(SYNC_QUEUE);
+        let client = Client { requests, ..client };
+        let start = Instant::now();
+        let shared = Arc::clone(&client.shared);
+        let looking = tokio::spawn(async move { client.sync().await });
+        // Nobody answers it.
+        let _request = asked.recv().await.expect("it is asked");
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        shared.listen();
+        looking.await.expect("it ends").expect_err("nobody answers");
+        assert_eq!(start.elapsed().as_secs(), 45);
+    }
+
+    #[tokio::test]
+    async fn what_keeps_the_checkpoint_does_not_wait_for_its_turn() {
+        let (client, mut to_send) = alone();
+        let _first = client.start(Call::ReloadConnections);
+        let _last = client.start(Call::CheckpointAdjust { path: "/checkpoint/1".into(), timeout_s: 60 });
+        let members = std::iter::from_fn(|| to_send.try_recv()).map(|outgoing| {
+            let header = outgoing.message.header();
+            header.member().expect("it is a call").to_string()
+        });
+        let members: Vec<String> = members.collect();
+        assert_eq!(members, ["CheckpointAdjustRollbackTimeout", "ReloadConnections"]);
+    }
+
     #[tokio::test]
     async fn what_was_not_sent_to_a_bus_that_is_lost_never_is() {
         let (client, mut to_send) = alone();
         let call = client.start(Call::ReloadConnections);
         client.shared.lose(&mut to_send, &Error::disconnected("the bus is gone"));
-        assert!(to_send.try_recv().is_err());
+        assert!(to_send.try_recv().is_none());
         assert!(call.await.expect_err("nobody answers").is_absent_service());
         assert_eq!(client.start(Call::ReloadConnections).await, Err(Error::absent()));
         assert_eq!((*client.losses().borrow(), *client.revisions().borrow()), (1, 1));

@@ -250,6 +250,12 @@ impl Call {
         }
     }
 
+    /// Whether it does not wait for its turn: NetworkManager would undo everything, were it late, and it takes no part in
+    /// any order.
+    pub(super) fn is_express(&self) -> bool {
+        matches!(self, Self::CheckpointAdjust { .. })
+    }
+
     /// The profile that it leaves as it is, wherever it is kept from then on.
     pub(super) fn keeps(&self) -> Option<&ObjectPath> {
         match self {

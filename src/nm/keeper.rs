@@ -16,7 +16,7 @@ use zbus::message::Type;
 use zbus::{Message, MessageStream, connection};
 
 use super::Error;
-use super::bus::{Outgoing, Shared, SyncRequest};
+use super::bus::{Outgoing, Shared, SyncRequest, ToSend};
 use super::call::{DEVICE, MANAGER, MANAGER_PATH, NAME, PROFILE, PROPERTIES, Target};
 use super::live::{Doubts, Live, Question};
 use super::window::Window;
@@ -55,7 +55,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 pub struct Keeper {
     address: Option<String>,
     shared: Arc<Shared>,
-    to_send: mpsc::UnboundedReceiver<Outgoing>,
+    to_send: ToSend,
     requests: mpsc::Receiver<SyncRequest>,
     /// The connection to begin with.
     first: Option<MessageStream>,
@@ -64,7 +64,7 @@ pub struct Keeper {
 pub(super) async fn open(
     address: Option<&str>,
     shared: Arc<Shared>,
-    to_send: mpsc::UnboundedReceiver<Outgoing>,
+    to_send: ToSend,
     requests: mpsc::Receiver<SyncRequest>,
 ) -> Result<Keeper, Error> {
     let first = Some(connect(address).await?);
@@ -167,18 +167,27 @@ impl Keeper {
     }
 }
 
-/// Writes what is to be sent, in order, as far as answers come. Ends only with an error.
-async fn write(
-    bus: &zbus::Connection,
-    shared: &Shared,
-    window: &Window,
-    to_send: &mut mpsc::UnboundedReceiver<Outgoing>,
-) -> Error {
+/// Writes what is to be sent, in order, as far as answers come; what does not wait for its turn, at once. Ends only with
+/// an error.
+async fn write(bus: &zbus::Connection, shared: &Shared, window: &Window, to_send: &mut ToSend) -> Error {
     let mut outgoing = Vec::new();
     loop {
-        window.opened().await;
-        if to_send.recv_many(&mut outgoing, window.room()).await == 0 {
-            return Error::disconnected("nobody sends any more");
+        let ToSend { in_turn, express } = &mut *to_send;
+        let next_in_turn = async {
+            window.opened().await;
+            in_turn.recv().await
+        };
+        let next = tokio::select! {
+            biased;
+            next = express.recv() => next,
+            next = next_in_turn => next,
+        };
+        let Some(next) = next else { return Error::disconnected("nobody sends any more") };
+        outgoing.push(next);
+        while outgoing.len() < window.room()
+            && let Ok(next) = in_turn.try_recv()
+        {
+            outgoing.push(next);
         }
         outgoing.retain(|outgoing| shared.is_wanted(outgoing));
         let messages: Vec<Message> = outgoing.drain(..).map(|outgoing| outgoing.message).collect();
@@ -308,6 +317,9 @@ impl Kept {
         // Anybody on the bus can send us anything.
         let is_of_bus = sender == Some(BUS);
         let is_of_owner = sender.is_some() && sender == self.live.owner();
+        if is_of_owner {
+            self.shared.listen();
+        }
         match header.message_type() {
             Type::Signal if is_of_owner => {
                 self.live.signal(&message, |profile| self.shared.keeps(profile));
