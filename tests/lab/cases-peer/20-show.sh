@@ -19,5 +19,5 @@ interfaces:
 - {name: ipv1, type: ipvlan, ipvlan: {base-iface: under1, mode: l2, private: true}}
 DOCUMENT
 ip tuntap add tun0 mode tun
-nmctl show --json | jq '{interfaces: [.interfaces[] | select(.name != "tun0") | {name, type, state: "absent"}], "dns-resolver": {config: {}}}' >leave.yml
+nmctl show --json | jq '{interfaces: [.interfaces[] | select(.state != "ignore") | {name, type, state: "absent"}], "dns-resolver": {config: {}}}' >leave.yml
 tests/compatibility shown ./nmstatectl lo eth0 br1 nobody0
