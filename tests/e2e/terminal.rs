@@ -368,3 +368,38 @@ fn a_plan_says_what_touches_the_path_wherever_the_session_is_known_from() {
         );
     });
 }
+
+#[test]
+fn what_is_wrong_is_edited_again_or_kept() {
+    in_namespace(|| {
+        let (daemon, before) = on_ground();
+        let script = "#!/bin/sh\nif grep -q 'mtu: big' \"$1\"; then sed -i 's/mtu: big/mtu: 1400/' \"$1\"\n\
+                      else sed -i 's/mtu: 1500/mtu: big/' \"$1\"; fi\n";
+        let editor = format!("sh {}", daemon.file("editor", script));
+        let edit = || {
+            let nmctl = daemon.command(&["edit", "other"]);
+            let mut command = Command::new("setsid");
+            command.arg("--ctty").arg(nmctl.get_program()).args(nmctl.get_args());
+            command.env_remove("VISUAL").env("EDITOR", &editor).env("TMPDIR", daemon.folder.path());
+            let mut session = Session::on_a_terminal(command);
+            session.until("InvalidArgument: interfaces[0].mtu: ");
+            session.until("edit again? [Y/n] ");
+            assert!(daemon.show() == before, "nothing is applied yet");
+            session
+        };
+        let mut session = edit();
+        session.type_in("n\n");
+        let (status, shown) = session.end();
+        assert_eq!(status.code(), Some(1), "{shown}");
+        let (_, kept) = shown.split_once("what you wrote is in ").expect("it is told");
+        let kept = kept.split_whitespace().next().expect("a path");
+        assert!(std::fs::read_to_string(kept).expect("it is there").contains("mtu: big"));
+
+        let mut session = edit();
+        session.type_in("\n");
+        let (status, shown) = session.end();
+        assert_eq!(status.code(), Some(0), "{shown}");
+        assert!(daemon.is_as(&daemon.file("change.yml", CHANGE)), "{shown}");
+        daemon.assert_settled();
+    });
+}
