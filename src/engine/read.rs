@@ -109,8 +109,8 @@ impl Reader {
         old: Option<Document>,
     ) -> Result<Reply, Refusal> {
         self.run(&self.plans, move |backend| {
-            let Observation { state: current, revision } = observe(backend)?;
             let Some(old) = old else {
+                let Observation { state: current, revision } = observe(backend)?;
                 let desired = desired::read(document)?;
                 let asked = desired::plan(backend, &desired, &current, &plan::Options::default())?;
                 let state = Arc::new(plan::difference(&asked.state, &current, &asked.plan));
@@ -119,10 +119,9 @@ impl Reader {
             let (given, _) = Given::read(document)?;
             let (old, _) = old.state()?;
             let (desired, _) = given.state(Some(&old))?;
-            let difference = tools::difference(&desired, &old).map_err(|wrong| given.place(wrong))?;
-            let mut state = Arc::new(difference);
-            Arc::make_mut(&mut state).reveal_secrets();
-            Ok(Reply::State { state, revision })
+            let mut difference = tools::difference(&desired, &old).map_err(|wrong| given.place(wrong))?;
+            difference.reveal_secrets();
+            Ok(Reply::State { state: Arc::new(difference), revision: *backend.revision().borrow() })
         })
         .await
     }

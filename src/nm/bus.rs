@@ -302,10 +302,10 @@ impl Client {
         Err(Error::no_reply("NetworkManager does not say what it knows in time"))
     }
 
-    /// Sends a call now, behind all that were started before, but for those that keep our checkpoint; the answer may be awaited later. At most
-    /// a hundred await their answer at NetworkManager, the others follow as it answers. A call that is
-    /// dropped before it could be sent is not sent. It fails
-    /// if no answer comes within [`ANSWER_MAX`] of its start and of any other answer.
+    /// Sends a call now, behind all that were started before; one that keeps our checkpoint, before those that are
+    /// not sent yet. The answer may be awaited later. At most a hundred await their answer at NetworkManager, the
+    /// others follow as it answers. A call that is dropped before it could be sent is not sent. It fails if no
+    /// answer comes within [`ANSWER_MAX`] of its start and of any other answer.
     pub fn start(&self, call: Call) -> impl Future<Output = Result<Answer, Error>> + Send + use<> {
         let sent = self.send(&call);
         async move { sent?.answer().await }

@@ -167,7 +167,8 @@ fn revert_interface(change: &InterfaceChange) -> Interface {
     back
 }
 
-/// Alternative names are joined (schema 5.10): to lead from those of `from` to those of `to`, the others are taken away.
+/// Alternative names are joined (schema 5.10): to lead from those of `from` to those of `to`, the others are
+/// taken away.
 fn name_alternatives(
     only: &mut Interface,
     to: &Interface,

@@ -12,17 +12,10 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use crate::harness::{Daemon, Monitor, Ran, in_namespace, with_input};
+use crate::nmstatectl::{BRIDGE, yaml};
 
 const CLIENT: &str = "/usr/bin/nmstatectl";
 const SOCKET: &str = "/run/nmstated/io.nmstate.Daemon";
-
-const BRIDGE: &str = "
-interfaces:
-- name: br7
-  type: linux-bridge
-  state: up
-  mtu: 1400
-";
 
 const POLICY: &str = r#"
 capture:
@@ -103,10 +96,6 @@ fn libraries(program: &Path) -> Vec<PathBuf> {
     let told = Command::new("ldd").arg(program).output().expect("ldd runs");
     let told = String::from_utf8(told.stdout).expect("paths of the system are text");
     told.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
-}
-
-fn yaml(text: &str) -> Json {
-    serde_yaml::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
 fn in_a_container(test: impl FnOnce(&Daemon, &Image) + Send + 'static) {

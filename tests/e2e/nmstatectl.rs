@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use crate::harness::{Daemon, Ran, in_namespace, with_input};
 
-const BRIDGE: &str = "
+pub const BRIDGE: &str = "
 interfaces:
 - name: br7
   type: linux-bridge
@@ -28,7 +28,7 @@ fn printed(daemon: &Daemon, arguments: &[&str], input: &str) -> String {
     ran.out
 }
 
-fn yaml(text: &str) -> Json {
+pub fn yaml(text: &str) -> Json {
     serde_yaml::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
