@@ -17,7 +17,7 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 /// Longest wait for anything in these tests.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// What the daemon does on one connection.
 enum Act {
@@ -195,7 +195,7 @@ fn apply_prints_steps_on_standard_error_and_the_difference_on_standard_output() 
     let answers = vec![step(7, 1, "add"), step(7, 2, "set mtu"), end(7, "committed", "~ eth1\n")];
     let daemon = Daemon::new(vec![Act::Answer("Apply", answers)]);
     let file = daemon.file("a.yml", "interfaces: []\n");
-    let result = run(daemon.nmctl(&["apply", &file, "--no-verify", "--timeout", "5"]));
+    let result = run(daemon.nmctl(&["apply", &file, "--no-verify", "--timeout", "5", "--backend", "kernel"]));
     assert_eq!(result.code, Some(0), "{}", result.err);
     assert_eq!(result.out, "~ eth1\n");
     assert_eq!(
@@ -206,7 +206,7 @@ fn apply_prints_steps_on_standard_error_and_the_difference_on_standard_output() 
     assert_eq!(call["more"], true);
     assert_eq!(
         call["parameters"],
-        json!({"document": "interfaces: []\n", "options": {"verify": false, "timeout_s": 5}})
+        json!({"document": "interfaces: []\n", "options": {"verify": false, "timeout_s": 5, "backend": "kernel"}})
     );
     daemon.finished();
 }
@@ -571,6 +571,16 @@ fn what_is_edited_is_applied_and_kept_if_it_cannot_be() {
     assert!(result.err.contains("what you wrote is in "), "{}", result.err);
     assert_eq!(left(&daemon), 1);
     daemon.finished();
+
+    // An editor that fails takes nothing with it that was written.
+    for (editor, kept) in [("false", 0), ("sh -c 'sed -i s/1500/1400/ \"$0\"; exit 3'", 1)] {
+        let daemon = Daemon::new(vec![Act::Answer("Show", shown())]);
+        let result = edit(&daemon, editor);
+        assert_eq!(result.code, Some(1));
+        assert_eq!(result.err.contains("what you wrote is in "), kept == 1, "{}", result.err);
+        assert_eq!(left(&daemon), kept);
+        daemon.finished();
+    }
 }
 
 #[test]

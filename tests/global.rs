@@ -21,6 +21,7 @@ fn capabilities() -> Capabilities {
         vlan_filtering: true,
         volatile_until_commit: true,
         profiles: false,
+        names: false,
         persists: false,
         ..Capabilities::default()
     }
@@ -777,7 +778,7 @@ fn reasons_are_told() {
 /// What has a word for nothing is taken away by it: the document that leads back says it.
 #[test]
 fn what_was_not_there_is_reverted_by_the_word_for_nothing() {
-    let profiles = Capabilities { profiles: true, persists: true, ..capabilities() };
+    let profiles = Capabilities { profiles: true, names: true, persists: true, ..capabilities() };
     let said = "
 profile-name: office
 description: socket 12

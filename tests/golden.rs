@@ -27,6 +27,7 @@ fn kernel() -> Capabilities {
         vlan_filtering: true,
         volatile_until_commit: true,
         profiles: false,
+        names: false,
         persists: false,
         ..Capabilities::default()
     }

@@ -7,10 +7,12 @@ use std::fs;
 use std::path::Path;
 
 use nmstated::netplan::{
-    Broken, Config, Device, Devices, File, Files, Folder, OWN, Refusal, Renderer, Target, Version, Wanted,
-    Wish, compose, read,
+    Broken, Composed, Config, Device, Devices, File, Files, Folder, OWN, Refusal, Renderer, Target, Version,
+    Wanted, Wish, compose, read,
 };
-use nmstated::state::{Bridge, Document, Interface, InterfaceState, InterfaceType, Mac, State};
+use nmstated::state::{
+    Bridge, Document, Interface, InterfaceState, InterfaceType, Mac, OvsBridge, OvsBridgePort, State,
+};
 use serde_json::{Value as Json, json};
 
 const VERSION: Version = Version::new(1, 1, 2);
@@ -51,12 +53,41 @@ fn ports(interface: &Interface) -> Vec<String> {
     let bridge = interface.bridge.as_deref().and_then(Bridge::linux).and_then(|bridge| bridge.port.as_ref());
     let bridge = bridge.map(|ports| ports.iter().map(|port| port.name.clone()).collect());
     let vrf = interface.vrf.as_ref().and_then(|vrf| vrf.port.clone());
-    bond.or(bridge).or(vrf).unwrap_or_default()
+    bond.or(bridge).or(vrf).unwrap_or_else(|| ovs_ports(interface).iter().flat_map(members).collect())
+}
+
+fn ovs_ports(interface: &Interface) -> &[OvsBridgePort] {
+    let bridge = interface.bridge.as_deref().and_then(Bridge::ovs);
+    bridge.and_then(|bridge| bridge.port.as_deref()).unwrap_or_default()
+}
+
+fn members(port: &OvsBridgePort) -> Vec<String> {
+    let members = port.bond.as_ref().and_then(|bond| bond.port.as_ref());
+    members.map_or_else(|| vec![port.name.clone()], |all| all.iter().map(|one| one.name.clone()).collect())
+}
+
+/// Every bridge of Open vSwitch that netplan makes has an internal interface of its own name.
+fn with_local(state: &State) -> State {
+    let mut state = state.clone();
+    let mut added = Vec::new();
+    for bridge in state.interfaces.iter_mut().flatten() {
+        let name = bridge.name.clone();
+        if *bridge.kind() != InterfaceType::OvsBridge || ports(bridge).contains(&name) {
+            continue;
+        }
+        let section = bridge.bridge.get_or_insert_with(|| Box::new(Bridge::Ovs(OvsBridge::empty())));
+        let own = OvsBridgePort { name: name.clone(), bond: None, vlan: None };
+        section.ovs_mut().expect("it is one").port.get_or_insert_default().push(own);
+        added.push(Interface::new(name, InterfaceType::OvsInterface, InterfaceState::Up));
+    }
+    state.interfaces.get_or_insert_default().extend(added);
+    state
 }
 
 /// What a planner makes of a document where nothing is yet, as far as it matters here.
 fn wanted(state: &State) -> Wanted {
-    let mut wanted = Wanted::default();
+    let state = &with_local(state);
+    let mut wanted = Wanted { ovs_db: state.ovs_db.clone(), ..Wanted::default() };
     for interface in state.interfaces() {
         if interface.is_absent() {
             wanted.absent.insert(interface.name.clone());
@@ -67,7 +98,8 @@ fn wanted(state: &State) -> Wanted {
             whole = Interface::new(&whole.name, InterfaceType::Ethernet, InterfaceState::Up);
         }
         let controller = state.interfaces().iter().find(|other| ports(other).contains(&interface.name));
-        if let Some(controller) = controller {
+        let can_be_port = *interface.kind() != InterfaceType::OvsBridge;
+        if let Some(controller) = controller.filter(|_| can_be_port) {
             whole.controller = Some(controller.name.clone());
         }
         let said = whole.clone();
@@ -218,7 +250,11 @@ fn what_is_written_is_read() {
                     said["type"] = "veth".into();
                 }
                 let place = format!("{} {name} {}", renderer.word(), wish.interface.name);
-                match shown.interface(&wish.interface.name) {
+                let is_it = |shown: &&Interface| {
+                    shown.name == wish.interface.name
+                        && shown.kind().is_userspace() == wish.interface.kind().is_userspace()
+                };
+                match shown.interfaces().iter().find(is_it) {
                     Some(shown) => differences(&json!(shown), &said, &place, &mut found),
                     None if wish.interface.state() == InterfaceState::Down => {}
                     None => found.push(format!("{place}: not read")),
@@ -244,12 +280,16 @@ fn what_is_written_is_read() {
 
 /// One document over what is there: `own` is our file, `foreign` are those of the administrator.
 fn over(own: &str, foreign: &[(&str, &str)], document: &str) -> Result<String, String> {
+    let text = composed(own, foreign, document)?.text;
+    Ok(text.lines().skip_while(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect())
+}
+
+fn composed(own: &str, foreign: &[(&str, &str)], document: &str) -> Result<Composed, String> {
     let document = Document::from_text(document).unwrap_or_else(|problems| panic!("{problems:?}"));
     let (state, _) = document.state().unwrap_or_else(|problems| panic!("{problems:?}"));
     let (own, foreign) = (config(&[(OWN, own)]), config(foreign));
     let composed = compose(&own, &foreign, &wanted(&state), &target(Renderer::Networkd), &hardware());
-    let text = composed.map(|composed| composed.text).map_err(|refusals| print(&refusals))?;
-    Ok(text.lines().skip_while(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect())
+    composed.map_err(|refusals| print(&refusals))
 }
 
 const INSTALLER: &str = "network:
@@ -311,6 +351,34 @@ routes:
 }
 
 #[test]
+fn which_file_wins_is_told() {
+    let foreign = [("50-cloud-init.yaml", INSTALLER)];
+    let remarks = |document: &str| composed("", &foreign, document).expect("it can be said").remarks;
+    let more = "interfaces:
+- name: eth1
+  type: ethernet
+  mtu: 1400
+  ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}, {ip: 192.0.2.2, prefix-length: 24}]}
+routes: {config: [{destination: 0.0.0.0/0, next-hop-interface: eth1, next-hop-address: 192.0.2.254, metric: 0}]}
+";
+    let file = "/etc/netplan/50-cloud-init.yaml";
+    assert_eq!(
+        remarks(more),
+        [format!(
+            "`eth1` is defined at {file}:9:5, too: 90-nmstated.yaml adds `accept-ra`, `addresses`, `link-local`, `mtu`"
+        )]
+    );
+    assert_eq!(
+        remarks("interfaces: [{name: eth0, type: ethernet, ipv4: {enabled: false}}]"),
+        [format!(
+            "`eth0` is defined at {file}:4:5, too: 90-nmstated.yaml is read later, wins for `dhcp4` ({file}:7:7), \
+             and adds `accept-ra`, `link-local`"
+        )]
+    );
+    assert_eq!(remarks("interfaces: [{name: eth2, type: ethernet, mtu: 1400}]"), [""; 0]);
+}
+
+#[test]
 fn what_others_say_cannot_be_taken_back() {
     let last = "network: {ethernets: {eth2: {mtu: 1300}}}";
     let foreign = [("50-cloud-init.yaml", INSTALLER), ("99-last.yaml", last)];
@@ -346,6 +414,85 @@ fn what_others_say_cannot_be_taken_back() {
         found.expect_err("it is refused"),
         "refused: eth0: name: the definition at /etc/netplan/50-all.yaml:1:23 is for several: eth0, eth1, eth2\n"
     );
+}
+
+#[test]
+fn a_definition_is_called_as_asked() {
+    let own = "network:
+  version: 2
+  ethernets: {eth1: {renderer: networkd}, eth2: {renderer: networkd, addresses: [192.0.2.7/24]}}
+  bridges: {br0: {renderer: networkd, interfaces: [eth1], parameters: {path-cost: {eth1: 5}}}}
+  vlans: {lab0.7: {renderer: networkd, link: eth2, id: 7}}
+";
+    let named = |name: &str, more: &str| {
+        format!("interfaces: [{{name: {name}, type: ethernet, ipv4: {{enabled: false}}, {more}}}]")
+    };
+    let said = over(own, &[], &named("eth1", "profile-name: wan, controller: br0")).expect("it can be said");
+    assert!(said.contains("    wan:\n      renderer: \"networkd\"\n"), "{said}");
+    assert!(said.contains("match:\n        name: \"eth1\"\n"), "{said}");
+    assert!(
+        said.contains("interfaces: [\"wan\"]") && said.contains("path-cost:\n          wan: 5\n"),
+        "{said}"
+    );
+    assert!(!said.contains("    eth1:"), "{said}");
+    let said = over(own, &[], &named("eth2", "profile-name: rack")).expect("it can be said");
+    assert!(said.contains("link: \"rack\"") && !said.contains("    eth2:"), "{said}");
+    // Asked for nothing else, it keeps its name.
+    let rack = "network: {ethernets: {rack: {renderer: networkd, match: {name: eth2}}}}";
+    let said = over(rack, &[], &named("eth2", "mtu: 1400")).expect("it can be said");
+    assert!(said.contains("    rack:") && said.contains("name: \"eth2\""), "{said}");
+}
+
+#[test]
+fn what_cannot_be_called_so_is_refused() {
+    let named = |more: &str| format!("interfaces: [{{name: eth0, type: ethernet, {more}}}]");
+    let refused = |own: &str, foreign: &[(&str, &str)], document: &str| {
+        over(own, foreign, document).expect_err("it is refused")
+    };
+    let foreign = [("50-cloud-init.yaml", INSTALLER)];
+    let file = "/etc/netplan/50-cloud-init.yaml:4:5";
+    assert_eq!(
+        refused("", &foreign, &named("profile-name: wan")),
+        format!("refused: eth0: profile-name: {file} calls it `eth0`\n")
+    );
+    assert_eq!(
+        refused("", &foreign, &named("identifier: name")),
+        format!("refused: eth0: identifier: {file} says how it is found, and only there it can\n")
+    );
+    let taken = "refused: eth0: profile-name: `eth1` is another interface, or its definition\n";
+    assert_eq!(refused("", &[], &named("profile-name: eth1")), taken);
+    let wan = "network: {dummy-devices: {wan: {}}}";
+    assert_eq!(refused(wan, &[], &named("profile-name: wan")), taken.replace("eth1", "wan"));
+    let odd = refused("", &[], &named("profile-name: the rack"));
+    assert!(
+        odd.starts_with("refused: eth0: profile-name: netplan's definitions are called by letters"),
+        "{odd}"
+    );
+    let other = named("profile-name: wan, identifier: mac-address, mac-address: '02:00:5E:10:00:77'");
+    let text = "netplan finds hardware by its permanent MAC address, and `eth0` has 02:00:5E:10:00:00";
+    assert_eq!(refused("", &[], &other), format!("refused: eth0: identifier: {text}\n"));
+    let made = refused("", &[], "interfaces: [{name: lab0, type: dummy, profile-name: lab}]");
+    let text = "what netplan makes is called as its definition, and networkd knows no other name";
+    assert_eq!(made, format!("refused: lab0: profile-name: {text}\n"));
+}
+
+#[test]
+fn no_virtual_functions_is_nothing_that_netplan_hears() {
+    let own = config(&[(OWN, "network: {ethernets: {eth0: {virtual-function-count: 4}}}")]);
+    let state = |count: u32| {
+        let text = format!(
+            "interfaces: [{{name: eth0, type: ethernet, ethernet: {{sr-iov: {{total-vfs: {count}}}}}}}]"
+        );
+        Document::from_text(&text).expect("YAML").state().expect("a valid state").0
+    };
+    let asks = |count: u32| {
+        let mut wanted = wanted(&state(count));
+        wanted.interfaces[0].current = state(4).interfaces().first().cloned();
+        compose(&own, &Config::default(), &wanted, &target(Renderer::Networkd), &hardware())
+    };
+    let path = "refused: eth0: ethernet.sr-iov.total-vfs: netplan has no way to say `0`\n";
+    assert_eq!(print(&asks(0).expect_err("it is refused")), path);
+    assert!(asks(3).expect("it can be said").text.contains("virtual-function-count: 3\n"));
 }
 
 #[test]
@@ -421,4 +568,190 @@ dns-resolver: {config: {server: [203.0.113.53], search: [example.org]}}
       - {to: \"0.0.0.0/0\", via: \"198.51.100.1\"}
 ";
     assert_eq!(over(own, &[], document).as_deref(), Ok(said));
+}
+
+/// The same where everything is there already, as the document says it.
+fn over_what_is_there(
+    own: &str,
+    foreign: &[(&str, &str)],
+    document: &str,
+    renderer: Renderer,
+    left_out: &[&str],
+) -> Result<String, String> {
+    let state = Document::from_text(document).expect("YAML").state().expect("a valid state").0;
+    let mut wanted = wanted(&state);
+    wanted.interfaces.retain(|wish| !left_out.contains(&wish.interface.name.as_str()));
+    for wish in &mut wanted.interfaces {
+        wish.current = Some(wish.interface.clone());
+    }
+    let (own, foreign) = (config(&[(OWN, own)]), config(foreign));
+    let composed = compose(&own, &foreign, &wanted, &target(renderer), &hardware());
+    composed.map(|composed| composed.text).map_err(|refusals| print(&refusals))
+}
+
+#[test]
+fn what_a_bridge_says_of_its_port_stays_until_the_bridge_says_otherwise() {
+    let own = "network:
+  version: 2
+  ethernets:
+    eth1:
+      renderer: NetworkManager
+      hairpin: true
+      networkmanager: {passthrough: {bridge-port.vlans: 5 pvid untagged}}
+  bridges: {br0: {renderer: NetworkManager, interfaces: [eth1], parameters: {stp: false}}}
+";
+    let renderer = Renderer::NetworkManager;
+    let mtu = "interfaces: [{name: eth1, type: ethernet, mtu: 1400, controller: br0}]";
+    let said = over_what_is_there(own, &[], mtu, renderer, &[]).expect("it can be said");
+    assert!(said.contains("mtu: 1400\n"), "{said}");
+    assert!(said.contains("hairpin: true\n"), "{said}");
+    assert!(said.contains("bridge-port.vlans: \"5 pvid untagged\"\n"), "{said}");
+    let off = "interfaces: [{name: br0, type: linux-bridge, bridge: {port: [{name: eth1, stp-hairpin-mode: false}]}}]";
+    for left_out in [&["eth1"][..], &[]] {
+        let said = over_what_is_there(own, &[], off, renderer, left_out).expect("it can be said");
+        assert!(!said.contains("hairpin") && !said.contains("vlans"), "{said}");
+        assert!(said.contains("interfaces: [\"eth1\"]\n"), "{said}");
+    }
+    let free = "interfaces: [{name: eth1, type: ethernet, controller: ''}]";
+    let said = over_what_is_there(own, &[], free, renderer, &[]).expect("it can be said");
+    assert!(!said.contains("hairpin") && !said.contains("vlans"), "{said}");
+    // Where somebody else says it.
+    let theirs = [(
+        "10-admin.yaml",
+        "network: {ethernets: {eth1: {hairpin: true}}, bridges: {br0: {interfaces: [eth1]}}}",
+    )];
+    let said = over_what_is_there("", &theirs, off, Renderer::Networkd, &["eth1"]).expect("it can be said");
+    assert!(said.contains("    eth1:\n      hairpin: false\n"), "{said}");
+}
+
+#[test]
+fn a_port_that_leaves_its_bond_is_preferred_no_longer() {
+    let own = "network:
+  ethernets: {eth1: {renderer: networkd}, eth2: {renderer: networkd}}
+  bonds: {bond0: {renderer: networkd, interfaces: [eth1, eth2], parameters: {mode: active-backup, primary: eth1}}}
+";
+    let document = "interfaces: [{name: bond0, type: bond, link-aggregation: {mode: active-backup, port: [eth2], options: {primary: eth1}}}]";
+    let state = Document::from_text(document).expect("YAML").state().expect("a valid state").0;
+    let mut wanted = wanted(&state);
+    // It is so, and nobody has said it.
+    wanted.interfaces[0].said.bond.as_mut().expect("it is one").options = None;
+    let compose = |wanted: &Wanted| {
+        let own = config(&[(OWN, own)]);
+        compose(&own, &Config::default(), wanted, &target(Renderer::Networkd), &hardware())
+    };
+    let said = compose(&wanted).expect("it can be said").text;
+    assert!(said.contains("interfaces: [\"eth2\"]\n") && !said.contains("primary"), "{said}");
+    let gone = Wanted { absent: ["eth1".to_owned()].into_iter().collect(), ..Wanted::default() };
+    let said = compose(&gone).expect("it can be said").text;
+    assert!(said.contains("interfaces: [\"eth2\"]\n") && !said.contains("primary"), "{said}");
+}
+
+#[test]
+fn what_ours_adds_to_rules_and_names_of_others_stays() {
+    let rule = "network: {ethernets: {eth1: {routing-policy: [{from: 10.0.0.0/8, table: 7, priority: 70}]}}}";
+    let foreign = [("50-cloud-init.yaml", INSTALLER), ("60-rule.yaml", rule)];
+    let own = "network:
+  ethernets:
+    eth1:
+      nameservers: {addresses: [198.51.100.53]}
+      routing-policy: [{from: 192.0.2.0/24, table: 200, priority: 5}]
+";
+    let more = "interfaces:
+- {name: eth1, type: ethernet, mtu: 1400, ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}]}}
+routes: {config: [{destination: 0.0.0.0/0, next-hop-interface: eth1, next-hop-address: 192.0.2.254}]}
+";
+    let said = "network:
+  version: 2
+  ethernets:
+    eth1:
+      accept-ra: false
+      link-local: []
+      mtu: 1400
+      nameservers:
+        addresses: [\"198.51.100.53\"]
+      routing-policy:
+      - {from: \"192.0.2.0/24\", priority: 5, table: 200}
+";
+    assert_eq!(over(own, &foreign, more).as_deref(), Ok(said));
+    // Also with a server that is added now.
+    let names = format!("{more}dns-resolver: {{config: {{server: [192.0.2.53, 203.0.113.53]}}}}\n");
+    let said = over("", &foreign[..1], &names).expect("it can be said");
+    assert!(said.contains("addresses: [\"203.0.113.53\"]\n"), "{said}");
+}
+
+#[test]
+fn a_name_server_of_others_is_the_same_in_other_words() {
+    let theirs = "network: {ethernets: {eth2: {nameservers: {addresses: ['2001:DB8:0::53']}}}}";
+    let names = "dns-resolver: {config: {server: ['2001:db8::53']}}";
+    assert_eq!(over("", &[("10-admin.yaml", theirs)], names).as_deref(), Ok(""));
+}
+
+#[test]
+fn routes_of_others_that_lead_nowhere_are_no_interfaces() {
+    let theirs = "network:
+  ethernets:
+    eth2:
+      routes: [{to: 203.0.113.0/24, type: blackhole}, {to: 203.0.113.7/32, type: local, scope: host}]
+";
+    let foreign = [("10-admin.yaml", theirs)];
+    let said = over("", &foreign, "interfaces: [{name: eth2, type: ethernet, mtu: 1400}]");
+    let said = said.expect("it can be said");
+    assert!(said.contains("mtu: 1400\n") && !said.contains("routes"), "{said}");
+    let route = |to: &str| format!("routes: {{config: [{{destination: {to}, route-type: blackhole}}]}}");
+    assert_eq!(over("", &foreign, &route("203.0.113.0/24")).as_deref(), Ok(""), "they say it");
+    assert_eq!(
+        over("", &foreign, &route("198.51.100.0/24")).expect_err("it is refused"),
+        "refused: routes.config: /etc/netplan/10-admin.yaml:4:16 says a route that leads nowhere, and only there it \
+         can be taken out\n"
+    );
+}
+
+#[test]
+fn what_others_leave_out_of_leases_can_be_taken_again() {
+    let theirs =
+        "network: {ethernets: {eth2: {dhcp4: true, dhcp4-overrides: {use-dns: false, route-metric: 50}}}}";
+    let foreign = [("10-admin.yaml", theirs)];
+    let document = |dns: bool| {
+        format!(
+            "interfaces: [{{name: eth2, type: ethernet, ipv4: {{enabled: true, dhcp: true, auto-dns: {dns}, auto-route-metric: \
+             50}}}}]"
+        )
+    };
+    let said = over("", &foreign, &document(true)).expect("it can be said");
+    assert!(said.contains("dhcp4-overrides:\n        use-dns: true\n"), "{said}");
+    let said = over("", &foreign, &document(false)).expect("it can be said");
+    assert!(!said.contains("overrides"), "{said}");
+    let theirs = "network: {ethernets: {eth2: {auth: {key-management: 802.1x, method: tls, identity: lab}}}}";
+    assert_eq!(
+        over("", &[("10-admin.yaml", theirs)], "interfaces: [{name: eth2, type: ethernet}]")
+            .expect_err("it is refused"),
+        "refused: eth2: 802.1x: /etc/netplan/10-admin.yaml:1:30 says how it authenticates, and only there it can be taken \
+         out\n"
+    );
+}
+
+#[test]
+fn a_password_is_another_in_other_letters() {
+    let auth = |password: &str| {
+        format!(
+            "network: {{ethernets: {{eth2: {{auth: {{key-management: 802.1x, method: peap, identity: lab, password: \
+             {password}}}}}}}}}"
+        )
+    };
+    let theirs = auth("Secret");
+    let document = |identity: &str| {
+        format!(
+            "interfaces: [{{name: eth2, type: ethernet, 802.1x: {{identity: {identity}, eap-methods: [peap], password: \
+             secret}}}}]"
+        )
+    };
+    let said = over("", &[("10-admin.yaml", &theirs)], &document("lab")).expect("it can be said");
+    assert!(said.contains("auth:\n        password: \"secret\"\n"), "{said}");
+    // wpa_supplicant's file has lines, and some of them load libraries.
+    let refused =
+        over("", &[], &document("\"lab\\n}\\npkcs11_module_path=/tmp/x\"")).expect_err("it is refused");
+    assert_eq!(
+        refused,
+        "refused: eth2: : there is a control character in `auth` of netplan's definition `eth2`\n"
+    );
 }

@@ -23,6 +23,7 @@ fn kernel() -> Capabilities {
         vlan_filtering: true,
         volatile_until_commit: true,
         profiles: false,
+        names: false,
         persists: false,
         ..Capabilities::default()
     }
@@ -366,7 +367,7 @@ proptest! {
 
 /// As planned where nobody is asked what can be done (`tools`).
 fn offline() -> Capabilities {
-    Capabilities { profiles: true, ..kernel() }
+    Capabilities { profiles: true, names: true, ..kernel() }
 }
 
 /// Without what is only about profiles there, which a network that is simulated has not: what is down, and
@@ -559,4 +560,28 @@ fn most_random_documents_are_valid() {
     let mut one = || document().new_tree(&mut runner).expect("documents can be made").current();
     let valid = (0..400).filter(|_| check(&[one(), one()], &one(), &Options::default())).count();
     assert!(valid > 60, "only {valid} of 400 documents are valid");
+}
+
+#[test]
+fn a_port_that_has_its_bonds_address_has_not_drifted() {
+    let network = |fail_over_mac: &str| {
+        state(json!({"interfaces": [
+            {"name": "b0", "type": "bond", "state": "up", "mac-address": "02:00:00:00:00:0A", "link-aggregation":
+                {"mode": "active-backup", "options": {"fail_over_mac": fail_over_mac}, "port": ["eth1"]}},
+            {"name": "eth1", "type": "ethernet", "state": "up", "mtu": 1500, "mac-address": "02:00:00:00:00:0A",
+                "ipv4": {"enabled": false}, "ipv6": {"enabled": false}, "controller": "b0"}]}))
+    };
+    let of_its_own = |controller: &str, mtu: u32| {
+        state(json!({"interfaces": [{"name": "eth1", "type": "ethernet", "state": "up", "mtu": mtu,
+            "mac-address": "02:00:00:00:00:01", "controller": controller}]}))
+    };
+    let differs = |desired: State, network: State| {
+        let plan = plan::plan(&desired, &network, &kernel(), &Options::default()).expect("a plan");
+        plan::drift(&plan).into_iter().map(|drift| drift.path).collect::<Vec<_>>()
+    };
+    assert_eq!(differs(of_its_own("b0", 1500), network("none")), Vec::<String>::new());
+    assert_eq!(differs(of_its_own("b0", 1400), network("none")), ["interfaces[eth1].mtu"]);
+    assert_eq!(differs(of_its_own("b0", 1500), network("follow")), ["interfaces[eth1].mac-address"]);
+    let free = differs(of_its_own("", 1500), network("none"));
+    assert!(free.contains(&"interfaces[eth1].mac-address".to_owned()), "{free:?}");
 }

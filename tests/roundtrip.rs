@@ -90,9 +90,14 @@ fn text() -> BoxedStrategy<String> {
     .boxed()
 }
 
+/// As netplan's own words are, in which a control character is refused.
+fn line() -> BoxedStrategy<String> {
+    text().prop_map(|text| text.replace(char::is_control, "_")).boxed()
+}
+
 fn scalar() -> BoxedStrategy<Json> {
     prop_oneof![
-        text().prop_map(Json::from),
+        line().prop_map(Json::from),
         any::<i64>().prop_map(Json::from),
         any::<bool>().prop_map(Json::from),
         Just(json!(1.5)),
@@ -106,7 +111,7 @@ fn anything() -> BoxedStrategy<Json> {
         .prop_recursive(3, 12, 4, |inner| {
             prop_oneof![
                 vec(inner.clone(), 0..3).prop_map(Json::from),
-                vec((text(), inner), 0..3).prop_map(|entries| Json::Object(entries.into_iter().collect())),
+                vec((line(), inner), 0..3).prop_map(|entries| Json::Object(entries.into_iter().collect())),
             ]
         })
         .boxed()
@@ -161,9 +166,12 @@ fn shape(shape: &Shape) -> BoxedStrategy<Json> {
             if *open { prop_oneof![3 => known, 1 => text().prop_map(Json::from)].boxed() } else { known }
         }
         Shape::List(item) => vec(self::shape(item), 0..3).prop_map(Json::from).boxed(),
-        Shape::Table(value) => vec((text(), self::shape(value)), 0..3)
-            .prop_map(|entries| Json::Object(entries.into_iter().collect()))
-            .boxed(),
+        Shape::Table(value) => {
+            let keys = if matches!(**value, Shape::Anything) { line() } else { text() };
+            vec((keys, self::shape(value)), 0..3)
+                .prop_map(|entries| Json::Object(entries.into_iter().collect()))
+                .boxed()
+        }
         Shape::Section(info) => section(info),
         Shape::Either(forms) => {
             proptest::strategy::Union::new(forms.iter().map(self::shape).collect::<Vec<_>>()).boxed()

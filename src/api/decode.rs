@@ -7,8 +7,8 @@ use serde_json::Value as Json;
 use super::Method;
 use super::interactive::Apart;
 use super::service::SMALL_BYTES_MAX;
-use crate::engine::{ApplyOptions, Client, Refusal, Request, ShowOptions};
-use crate::state::{Document, NODES_MAX, Path, Problem};
+use crate::engine::{ApplyOptions, Client, Host, Refusal, Request, ShowOptions};
+use crate::state::{Document, ErrorKind, NODES_MAX, Path, Problem};
 use crate::wire::{NotAProbe, Probe, Program, TransactionId};
 
 /// Longest explanation of what is wrong with the parameters.
@@ -83,6 +83,7 @@ struct PlanWith {
     client_address: Option<String>,
     server_address: Option<String>,
     restore: Option<bool>,
+    backend: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -100,6 +101,7 @@ struct ApplyWith {
     client_address: Option<String>,
     server_address: Option<String>,
     restore: Option<bool>,
+    backend: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -128,8 +130,7 @@ struct Newest {
 }
 
 /// The request in a call; None for `Monitor`, which the engine answers with its events.
-/// `timeout_s` holds for a change that names none.
-pub(super) fn request(method: Method, call: &[u8], timeout_s: u32) -> Result<Option<Request>, Refusal> {
+pub(super) fn request(method: Method, call: &[u8], host: &Host) -> Result<Option<Request>, Refusal> {
     let request = match method {
         Method::Show => {
             let Show { options } = parameters(call)?;
@@ -142,16 +143,23 @@ pub(super) fn request(method: Method, call: &[u8], timeout_s: u32) -> Result<Opt
         }
         Method::Plan => {
             let SentWith { document, state, options } = parameters(call)?;
-            let PlanWith { override_interfaces, memory_only, client_address, server_address, restore } =
-                options.unwrap_or_default();
+            let PlanWith {
+                override_interfaces,
+                memory_only,
+                client_address,
+                server_address,
+                restore,
+                backend,
+            } = options.unwrap_or_default();
             let with = ApplyWith {
                 override_interfaces,
                 memory_only,
                 client_address,
                 server_address,
+                backend,
                 ..ApplyWith::default()
             };
-            let options = apply_options(with, timeout_s)?.plan;
+            let options = apply_options(with, host)?.plan;
             match restore {
                 Some(true) => {
                     nothing_sent(document, state)?;
@@ -168,7 +176,7 @@ pub(super) fn request(method: Method, call: &[u8], timeout_s: u32) -> Result<Opt
             let SentWith { document, state, options } = parameters(call)?;
             let with: ApplyWith = options.unwrap_or_default();
             let restore = with.restore;
-            let options = apply_options(with, timeout_s)?;
+            let options = apply_options(with, host)?;
             match restore {
                 Some(true) => {
                     nothing_sent(document, state)?;
@@ -245,7 +253,7 @@ pub(super) fn transaction_named(method: Method, call: &[u8]) -> Option<Transacti
     serde_json::from_slice::<Call<Named>>(call).ok()?.parameters?.id
 }
 
-fn apply_options(with: ApplyWith, default_timeout_s: u32) -> Result<ApplyOptions, Refusal> {
+fn apply_options(with: ApplyWith, host: &Host) -> Result<ApplyOptions, Refusal> {
     let ApplyWith {
         override_interfaces,
         memory_only,
@@ -259,8 +267,10 @@ fn apply_options(with: ApplyWith, default_timeout_s: u32) -> Result<ApplyOptions
         client_address,
         server_address,
         restore: _,
+        backend,
     } = with;
-    let mut options = ApplyOptions { timeout_s: default_timeout_s, ..ApplyOptions::default() };
+    is_carried_out_by(backend.as_deref(), host)?;
+    let mut options = ApplyOptions { timeout_s: host.timeout_s, ..ApplyOptions::default() };
     set(&mut options.plan.override_interfaces, override_interfaces);
     set(&mut options.plan.memory_only, memory_only);
     set(&mut options.verify, verify);
@@ -273,6 +283,21 @@ fn apply_options(with: ApplyWith, default_timeout_s: u32) -> Result<ApplyOptions
     options.plan.client = client(client_address, server_address)?;
     options.probes = probes.map(|texts| self::probes(&texts)).transpose()?;
     Ok(options)
+}
+
+/// Whether that backend has this host's network, if one is named: no interface belongs to two.
+fn is_carried_out_by(named: Option<&str>, host: &Host) -> Result<(), Refusal> {
+    let Host { backend, backend_reason, .. } = host;
+    match named {
+        Some(named) if named != *backend => {
+            let message = format!(
+                "backend: this host's network is that of `{backend}` ({backend_reason}), and no interface may \
+                 belong to two"
+            );
+            Err(vec![Problem::new(ErrorKind::NotSupportedError, Path::root(), message)])
+        }
+        _ => Ok(()),
+    }
 }
 
 fn probes(texts: &[String]) -> Result<Vec<Probe>, Refusal> {
@@ -380,8 +405,12 @@ fn invalid(message: impl Into<String>) -> Refusal {
 mod tests {
     use super::*;
 
+    fn host() -> Host {
+        Host { timeout_s: 7, backend: "kernel", backend_reason: "it was asked for".into() }
+    }
+
     fn error(method: Method, call: &str) -> String {
-        let problems = request(method, call.as_bytes(), 60).expect_err("a wrong call");
+        let problems = request(method, call.as_bytes(), &host()).expect_err("a wrong call");
         problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 
@@ -409,7 +438,7 @@ mod tests {
             let call = format!(
                 r#"{{"parameters": {{{document} "options": {{"restore": true, "commit": false}}}}}}"#
             );
-            let read = request(Method::Apply, call.as_bytes(), 60);
+            let read = request(Method::Apply, call.as_bytes(), &host());
             let Ok(Some(Request::Restore { options })) = read else { panic!("{read:?}") };
             assert!(!options.commit);
         }
@@ -446,10 +475,22 @@ mod tests {
     }
 
     #[test]
+    fn only_the_backend_that_has_the_network_can_be_named() {
+        let call = |backend| {
+            format!(r#"{{"parameters": {{"state": {{}}, "options": {{"backend": "{backend}"}}}}}}"#)
+        };
+        for method in [Method::Apply, Method::Submit, Method::Plan] {
+            assert!(request(method, call("kernel").as_bytes(), &host()).is_ok());
+            let text = error(method, &call("netplan"));
+            assert!(text.contains("that of `kernel` (it was asked for)"), "{text}");
+        }
+    }
+
+    #[test]
     fn probes_are_read_strictly() {
         let submitted = |probes: &str| {
             let call = format!(r#"{{"parameters": {{"state": {{}}, "options": {{"probes": {probes}}}}}}}"#);
-            request(Method::Apply, call.as_bytes(), 60)
+            request(Method::Apply, call.as_bytes(), &host())
         };
         let Ok(Some(Request::Submit { options, .. })) = submitted(r#"["gateway", "run:/probe"]"#) else {
             panic!("not a submission");
@@ -471,7 +512,7 @@ mod tests {
     #[test]
     fn defaults_are_those_of_the_engine_and_its_configuration() {
         let call = br#"{"parameters": {"state": {}, "options": {}}}"#;
-        let Ok(Some(Request::Submit { options, .. })) = request(Method::Apply, call, 7) else {
+        let Ok(Some(Request::Submit { options, .. })) = request(Method::Apply, call, &host()) else {
             panic!("not a submission");
         };
         assert_eq!(options, ApplyOptions { timeout_s: 7, ..ApplyOptions::default() });

@@ -77,8 +77,8 @@ impl Service {
         let Inner { engine, gate, .. } = &*self.inner;
         let asks = Asks { method: method.name(), transaction: decode::transaction_named(method, &call) };
         let mut permit = gate.permit(caller, method.action(), asks).await?;
-        let timeout_s = engine.timeout_s();
-        let request = self.read(call.len(), move || decode::request(method, &call, timeout_s)).await??;
+        let host = engine.host().clone();
+        let request = self.read(call.len(), move || decode::request(method, &call, &host)).await??;
         if matches!(&request, Some(Request::Show(options)) if options.secrets) {
             permit = gate.permit(caller, Action::ShowSecrets, asks).await?;
         }

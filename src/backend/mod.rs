@@ -6,6 +6,7 @@ pub mod kernel;
 pub mod netplan;
 pub mod nm;
 mod observer;
+mod openvswitch;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -131,6 +132,15 @@ pub trait Backend: Send + Sync {
     /// Everything in the plan that this backend cannot express: `NotSupportedError` with the
     /// path in the client's document (see [`Plan::origins`]). Pure.
     fn refuse(&self, plan: &Plan) -> Vec<Problem>;
+
+    /// The same; or if there is no such thing, what whoever reads the plan should know of how this backend carries
+    /// it out. Pure.
+    fn judge(&self, plan: &Plan) -> Result<Vec<String>, Vec<Problem>> {
+        match self.refuse(plan) {
+            none if none.is_empty() => Ok(Vec::new()),
+            problems => Err(problems),
+        }
+    }
 
     /// Everything in the plan that waits for a service which does not run now: `PluginFailure`, with the
     /// path. Refused as well; but if nobody will look afterwards ([`Plan::unverified`]) only a warning, and

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::wire;
+
 /// What a script needs to know; `docs/nmctl.md` says more.
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -305,6 +307,17 @@ pub struct Configuration {
     pub renderer: Renderer,
 }
 
+impl Configuration {
+    /// What its files stand under, and whose they are.
+    pub fn program(&self) -> (&'static str, wire::Program) {
+        match (self.backend, self.renderer) {
+            (Program::NetworkManager, _) => ("NetworkManager", wire::Program::NetworkManager),
+            (Program::Netplan, Renderer::Networkd) => ("netplan", wire::Program::NetplanNetworkd),
+            (Program::Netplan, Renderer::NetworkManager) => ("netplan", wire::Program::NetplanNetworkManager),
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct Statistic {
     #[command(flatten)]
@@ -355,6 +368,9 @@ pub struct Planning {
     /// tell [default: where the SSH session comes from]
     #[arg(long, value_name = "ADDR")]
     pub client_address: Option<String>,
+    /// Only if this backend has the network: kernel, networkmanager or netplan
+    #[arg(long, value_name = "NAME")]
+    pub backend: Option<String>,
 }
 
 /// What must hold before and after.

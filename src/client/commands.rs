@@ -222,6 +222,7 @@ pub(super) fn planning_options(planning: &Planning, matters: bool) -> Options {
         ("override_interfaces", when(planning.override_iface)),
         ("client_address", client.map(Json::from)),
         ("server_address", server.flatten().map(Json::from)),
+        ("backend", planning.backend.as_deref().map(Json::from)),
     ])
 }
 

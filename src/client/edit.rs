@@ -31,20 +31,40 @@ pub fn run(
 ) -> Result<(), Failure> {
     let text = format!("{HEAD}{}", configured(&mut daemon()?, arguments.pattern.as_deref())?);
     let draft = Draft::new(&text)?;
+    match edited(daemon, arguments, &draft, &text, output) {
+        Err(failure) if !draft.is(&text) => {
+            output.note(&format!("what you wrote is in {}", draft.file.display()));
+            Err(failure)
+        }
+        ended => {
+            let gone = draft.drop();
+            ended.and(gone)
+        }
+    }
+}
+
+/// Has the user edit the draft, of which `text` is the beginning, until it can be applied, and applies it.
+fn edited(
+    daemon: impl Fn() -> Result<Daemon, Failure>,
+    arguments: Edit,
+    draft: &Draft,
+    text: &str,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let mut terminal = Terminal::open();
     loop {
         draft.edit()?;
         let source = Source::read(&draft.file, output)?;
         if source.text == text || source.text.lines().all(|line| line.trim_start().starts_with('#')) {
             output.note("nothing was changed");
-            return draft.drop();
+            return Ok(());
         }
         let Err(failure) = check(&mut daemon()?, &source, &arguments, output) else { break };
-        let Failure::Refused { .. } = failure else { return Err(draft.kept(failure, output)) };
-        let Some(terminal) = &mut terminal else { return Err(draft.kept(failure, output)) };
+        let Failure::Refused { .. } = failure else { return Err(failure) };
+        let Some(terminal) = &mut terminal else { return Err(failure) };
         output.failure(&failure);
         if !again(terminal)? {
-            return Err(draft.kept(failure, output));
+            return Err(failure);
         }
     }
     let Edit { changing, no_commit, .. } = arguments;
@@ -57,10 +77,7 @@ pub fn run(
         wait: false,
         join: None,
     };
-    match apply(daemon, &arguments, output) {
-        Ok(()) => draft.drop(),
-        Err(failure) => Err(draft.kept(failure, output)),
-    }
+    apply(daemon, &arguments, output)
 }
 
 /// The configured network as a document.
@@ -125,10 +142,9 @@ impl Draft {
         Err(Failure::error(ErrorKind::Cancelled, message))
     }
 
-    /// The failure; what was written is not lost with it.
-    fn kept(&self, failure: Failure, output: &mut Output) -> Failure {
-        output.note(&format!("what you wrote is in {}", self.file.display()));
-        failure
+    /// Whether that is what is in it.
+    fn is(&self, text: &str) -> bool {
+        fs::read(&self.file).is_ok_and(|written| written == text.as_bytes())
     }
 
     fn drop(&self) -> Result<(), Failure> {

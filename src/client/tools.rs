@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::arguments::{
-    Autoconf, Captures, Configuration, Current, Difference, OneFile, Policy, Program, Renderer, Statistic,
-    Validate,
+    Autoconf, Captures, Configuration, Current, Difference, OneFile, Policy, Statistic, Validate,
 };
 use super::commands::{pretty, read, warnings};
 use super::daemon::{Daemon, options, when};
@@ -190,7 +189,7 @@ pub fn policy(
 
 /// Prints the files of another program, by its name: of each the name and the content.
 pub fn configuration(arguments: &Configuration, output: &mut Output) -> Result<(), Failure> {
-    let Configuration { input: OneFile { file, json }, backend, renderer } = arguments;
+    let OneFile { file, json } = &arguments.input;
     let source = Source::read(file, output)?;
     let given = given(&source, output)?;
     if given.needs_current() {
@@ -200,13 +199,8 @@ pub fn configuration(arguments: &Configuration, output: &mut Output) -> Result<(
     let (mut state, found) = given.state(None).map_err(|problems| source.wrong(problems))?;
     warnings(&found, output);
     state.reveal_secrets();
-    let (name, made) = match (backend, renderer) {
-        (Program::NetworkManager, _) => ("NetworkManager", tools::configuration::network_manager(&state)),
-        (Program::Netplan, Renderer::Networkd) => ("netplan", tools::configuration::netplan(&state, false)),
-        (Program::Netplan, Renderer::NetworkManager) => {
-            ("netplan", tools::configuration::netplan(&state, true))
-        }
-    };
+    let (name, program) = arguments.program();
+    let made = tools::configuration::of(&state, program);
     let made = made.map_err(|problems| source.wrong(given.place(problems)))?;
     warnings(&made.warnings, output);
     print_any(&serde_json::json!({ name: made.files }), *json, output)

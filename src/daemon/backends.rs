@@ -18,7 +18,7 @@ use crate::engine::OpenRecord;
 use crate::kernel::mirror;
 use crate::netplan::Renderer;
 use crate::nm;
-use crate::ovsdb;
+use crate::ovsdb::{self, Database};
 use crate::system::systemd::Manager;
 
 /// Longest time that the bus may take to say whether NetworkManager runs.
@@ -74,10 +74,8 @@ pub(super) async fn choose(name: BackendName, open: Option<&OpenRecord>) -> (Dri
 /// Whoever defines interfaces in netplan's files means netplan to have the network, also where it is NetworkManager
 /// that carries them out; else whoever has NetworkManager run means that.
 async fn for_host() -> (Driver, String) {
-    match NetplanBackend::defines(Path::new("/")) {
-        Ok(Some(why)) => return (Driver::Netplan, why),
-        Ok(None) => {}
-        Err(failure) => warn!("netplan's files cannot be read: {failure}"),
+    if let Some(why) = NetplanBackend::defines(Path::new("/")) {
+        return (Driver::Netplan, why);
     }
     match timeout(ASK_MAX, network_manager()).await {
         Ok(Ok(Some(why))) => (Driver::NetworkManager, why),
@@ -147,7 +145,8 @@ pub(super) async fn open(driver: Driver) -> Result<Opened, DaemonError> {
     let backend: Arc<dyn Backend> = match driver {
         Driver::Kernel => Arc::new(kernel),
         Driver::Netplan => {
-            let backend = NetplanBackend::open(kernel, "/", NETPLAN_SCRATCH, renderer().await);
+            let database = follow_database(&mut keepers).await;
+            let backend = NetplanBackend::open(kernel, database, "/", NETPLAN_SCRATCH, renderer().await);
             Arc::new(backend.map_err(DaemonError::Backend)?)
         }
         Driver::NetworkManager => {
@@ -160,17 +159,23 @@ pub(super) async fn open(driver: Driver) -> Result<Opened, DaemonError> {
             if let Err(error) = client.sync().await {
                 warn!("NetworkManager cannot be asked yet: {error}");
             }
-            let (database, keeper) = ovsdb::open(Path::new(ovsdb::SOCKET));
-            keepers.spawn(async move {
-                keeper.run().await;
-                DaemonError::Ended("what follows Open vSwitch's database")
-            });
-            // A host without one answers as well.
-            if let Err(error) = database.sync().await {
-                warn!("{error}");
-            }
+            let database = follow_database(&mut keepers).await;
             Arc::new(NmBackend::new(kernel, client, database, Path::new("/")))
         }
     };
     Ok(Opened { backend, keepers })
+}
+
+/// Open vSwitch's database, and whether it is there is found out before anything is decided.
+async fn follow_database(keepers: &mut JoinSet<DaemonError>) -> Database {
+    let (database, keeper) = ovsdb::open(Path::new(ovsdb::SOCKET));
+    keepers.spawn(async move {
+        keeper.run().await;
+        DaemonError::Ended("what follows Open vSwitch's database")
+    });
+    // A host without one answers as well.
+    if let Err(error) = database.sync().await {
+        warn!("{error}");
+    }
+    database
 }

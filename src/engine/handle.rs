@@ -39,6 +39,16 @@ pub(super) enum Asked {
     Cancel { id: TransactionId },
 }
 
+/// What holds on this host, whatever a request says.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Seconds until the rollback of an uncommitted change whose client names none.
+    pub timeout_s: u32,
+    /// Who carries out changes, and why.
+    pub backend: &'static str,
+    pub backend_reason: Arc<str>,
+}
+
 /// A way to ask the engine. Cheap to clone; the engine stops when it is told to, not when the
 /// last handle goes.
 #[derive(Clone)]
@@ -49,9 +59,8 @@ pub struct Handle {
     pub(super) drift: Drift,
     pub(super) store: Store,
     pub(super) boot_id: Arc<str>,
-    pub(super) timeout_s: u32,
+    pub(super) host: Host,
     pub(super) backend: Arc<dyn Backend>,
-    pub(super) backend_reason: Arc<str>,
     pub(super) safety_net: Option<Arc<dyn SafetyNet>>,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -117,9 +126,8 @@ impl Handle {
         }
     }
 
-    /// Seconds until the rollback of an uncommitted change whose client names none.
-    pub fn timeout_s(&self) -> u32 {
-        self.timeout_s
+    pub fn host(&self) -> &Host {
+        &self.host
     }
 
     /// Everything that happens from now on, after the present state.
@@ -178,7 +186,7 @@ impl Handle {
         StatusInfo {
             version: env!("CARGO_PKG_VERSION").into(),
             backend: capabilities.backend.into(),
-            backend_reason: self.backend_reason.to_string(),
+            backend_reason: self.host.backend_reason.to_string(),
             interface_types: capabilities.interface_types.iter().map(ToString::to_string).collect(),
             revision: *self.backend.revision().borrow(),
             queued: u32::try_from(queued.len()).unwrap_or(u32::MAX),

@@ -23,7 +23,7 @@ mod work;
 
 pub use documents::run as apply_documents;
 pub use events::{Events, Follow};
-pub use handle::Handle;
+pub use handle::{Handle, Host};
 pub use request::{ApplyOptions, Client, PlanOptions, Refusal, Reply, Request, ShowOptions};
 pub use start::{Limits, Setup, StartError, start};
 pub use store::{OPEN_RECORDS, OpenRecord, open_record};

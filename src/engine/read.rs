@@ -137,12 +137,7 @@ impl Reader {
             }
             let (mut desired, more) = given.state(None)?;
             desired.reveal_secrets();
-            let made = match program {
-                Program::NetworkManager => configuration::network_manager(&desired),
-                Program::NetplanNetworkd => configuration::netplan(&desired, false),
-                Program::NetplanNetworkManager => configuration::netplan(&desired, true),
-            };
-            let made = made.map_err(|wrong| given.place(wrong))?;
+            let made = configuration::of(&desired, program).map_err(|wrong| given.place(wrong))?;
             let warnings = found.iter().chain(&more).map(ToString::to_string).chain(made.warnings).collect();
             let files = made.files.into_iter().map(|(name, content)| FileInfo { name, content }).collect();
             Ok(Reply::Configuration(ConfigurationInfo { files, warnings }))

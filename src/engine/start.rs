@@ -15,7 +15,7 @@ use super::nets::Nets;
 use super::read::Reader;
 use super::store::Store;
 use super::work::Worker;
-use super::{ApplyOptions, Handle, history};
+use super::{ApplyOptions, Handle, Host, history};
 use crate::backend::Backend;
 use crate::probe::{HostProber, Prober};
 use crate::system::{BootClock, Clock, Disk, SafetyNet, StateDir, boot_id};
@@ -167,9 +167,8 @@ pub async fn start(setup: Setup) -> (Handle, JoinHandle<()>) {
         drift,
         store,
         boot_id: boot_id.into(),
-        timeout_s,
+        host: Host { timeout_s, backend: capabilities.backend, backend_reason: backend_reason.into() },
         backend,
-        backend_reason: backend_reason.into(),
         safety_net,
         clock,
     };

@@ -267,14 +267,21 @@ pub(super) fn plan_on(
             *origin = path;
         }
     }
-    let mut refused = backend.refuse(&plan);
+    let (remarks, mut refused) = match backend.judge(&plan) {
+        Ok(remarks) => (remarks, Vec::new()),
+        Err(refused) => (Vec::new(), refused),
+    };
     let unserved = backend.unserved(&plan);
     if plan.unverified {
         plan.warnings.extend(unserved.iter().map(ToString::to_string));
     } else {
         refused.extend(unserved);
     }
-    if refused.is_empty() { Ok(plan) } else { Err(refused) }
+    if !refused.is_empty() {
+        return Err(refused);
+    }
+    plan.warnings.extend(remarks);
+    Ok(plan)
 }
 
 /// A plan as its client is told.

@@ -65,9 +65,9 @@ impl fmt::Debug for Files {
 }
 
 impl Files {
-    /// Whether netplan reads a file of that name.
+    /// Whether netplan reads a file of that name: as glob(7) has it, not a hidden one.
     pub fn is_read(name: &str) -> bool {
-        name.ends_with(".yaml")
+        name.ends_with(".yaml") && !name.starts_with('.')
     }
 
     /// Adds a file. One that netplan does not read is not taken.
@@ -127,6 +127,7 @@ mod tests {
             (Folder::Etc, "90-NM-1.yaml"),
             (Folder::Lib, "99-z.yaml"),
             (Folder::Etc, "10-a.yaml.orig"),
+            (Folder::Etc, ".10-a.yaml"),
         ] {
             files.insert(File::new(folder, name), folder.path().to_owned());
         }

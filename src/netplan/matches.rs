@@ -44,8 +44,17 @@ impl Netdef {
 
     /// The interfaces of the system that this definition is for.
     pub fn devices<'a>(&self, devices: &'a Devices) -> Vec<&'a str> {
+        if !self.is_matched() {
+            // Most are for the one of their name: with hundreds of each, nobody compares all with all.
+            return devices.get_key_value(&self.id).map(|(name, _)| name.as_str()).into_iter().collect();
+        }
         let own = devices.iter().filter(|(name, device)| self.is_for(name, Some(device)));
         own.map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Whether it says itself what it is for, instead of by its name.
+    fn is_matched(&self) -> bool {
+        self.get("set-name").is_some() || self.kind.is_physical() && self.get("match").is_some()
     }
 }
 
@@ -54,7 +63,8 @@ impl Config {
     pub fn netdef_of(&self, name: &str, devices: &Devices) -> Option<&Netdef> {
         let device = devices.get(name);
         let own = self.netdefs.get(name).filter(|netdef| netdef.is_for(name, device));
-        own.or_else(|| self.netdefs.values().find(|netdef| netdef.is_for(name, device)))
+        let mut matched = self.netdefs.values().filter(|netdef| netdef.is_matched());
+        own.or_else(|| matched.find(|netdef| netdef.is_for(name, device)))
     }
 }
 

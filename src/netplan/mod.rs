@@ -10,6 +10,7 @@
 //! | `write/` | an interface of a document as a netdef, and what of it cannot be said |
 //! | `read` | netdefs as a document |
 //! | `native` | documents in netplan's own words: their file, and what they mean |
+//! | `status` | what netplan itself finds missing |
 //! | `compose/` | what we say, beside what others say: the text of our file, or why there is none |
 //!
 //! Facts come from netplan's YAML reference (netplan.readthedocs.io, "YAML configuration") and from
@@ -22,6 +23,7 @@ mod matches;
 mod native;
 mod read;
 mod row;
+mod status;
 mod tables;
 mod tree;
 mod write;
@@ -30,13 +32,14 @@ pub use compose::compose;
 pub use config::{Broken, Config, Kind, Netdef};
 pub use files::{File, Files, Folder, NATIVE, OWN};
 pub use matches::{Device, Devices};
-pub use native::{Meaning, native_of, native_text, place_in, understand, with_native};
+pub use native::{Meaning, changed_modes, native_of, native_text, place_in, understand, with_native};
 pub use read::read;
+pub use status::{Missing, Report};
 pub use tree::{Origin, Tree, Value};
 
 use std::collections::BTreeSet;
 
-use crate::state::{DnsSettings, Interface, Path, Route, RouteRule};
+use crate::state::{DnsSettings, Interface, OvsSettings, Path, Route, RouteRule};
 
 /// Who carries out what netplan's files say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,6 +109,8 @@ pub struct Wanted {
     pub rules: Option<Vec<RouteRule>>,
     /// The static resolver settings as they shall be, whole. None: those that our file has stay.
     pub dns: Option<DnsSettings>,
+    /// What changes of the settings of Open vSwitch as a whole: keys with their new values, or without.
+    pub ovs_db: Option<OvsSettings>,
 }
 
 impl Wanted {
@@ -136,6 +141,8 @@ pub struct Composed {
     pub text: String,
     /// Links that must be deleted before, because nobody changes them in place.
     pub delete_first: Vec<String>,
+    /// What it says beside the definitions of others, and which of both wins.
+    pub remarks: Vec<String>,
 }
 
 /// Without the text.

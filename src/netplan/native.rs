@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::{Broken, Config, Devices, File, Files, Folder, NATIVE, OWN, Renderer, read};
+use super::{Broken, Config, Devices, File, Files, Folder, Kind, NATIVE, Netdef, OWN, Renderer, Tree, read};
 use crate::state::{
     AbsentState, DnsResolver, Interface, InterfaceState, InterfaceType, Native, Node, Path, Position,
     Problem, Route, RouteRule, RouteRules, RouteState, Routes, State, Value,
@@ -148,6 +148,15 @@ pub fn understand(
     Ok(meaning)
 }
 
+/// The tunnels that become others (`mode`): no renderer changes that in place.
+pub fn changed_modes(before: &Config, then: &Config) -> Vec<String> {
+    let mode = |netdef: &Netdef| netdef.get("mode").and_then(Tree::text).map(str::to_owned);
+    let tunnels = then.netdefs.values().filter(|netdef| netdef.kind == Kind::Tunnel);
+    let others = tunnels
+        .filter(|netdef| before.netdefs.get(&netdef.id).is_some_and(|before| mode(before) != mode(netdef)));
+    others.map(|netdef| netdef.id.clone()).collect()
+}
+
 fn place(keys: &[&str]) -> Path {
     keys.iter().fold(Path::root().key("network"), |path, key| path.key(key))
 }
@@ -217,7 +226,8 @@ impl Meaning {
 
 /// Of others, nobody here knows what they are like when they are done.
 fn is_known(interface: &Interface) -> bool {
-    !matches!(interface.kind(), InterfaceType::Unknown | InterfaceType::OvsBridge)
+    let kind = interface.kind();
+    !matches!(kind, InterfaceType::Unknown | InterfaceType::OvsBridge | InterfaceType::OvsInterface)
 }
 
 #[cfg(test)]
@@ -295,6 +305,15 @@ network:
     }
 
     #[test]
+    fn a_tag_of_a_virtual_function_is_no_interface() {
+        let tag = "network: {ethernets: {eth1: {virtual-function-count: 2}, vf0: {link: eth1}}, vlans: {vf0.7: {id: 7, \
+                   link: vf0, renderer: sriov}}}";
+        let shown = shown(&native(tag), &files(&[])).expect("it is understood");
+        assert_eq!(shown["places"], json!(["network.ethernets.eth1"]));
+        assert_eq!(shown["state"]["interfaces"][0]["ethernet"]["sr-iov"]["total-vfs"], json!(2));
+    }
+
+    #[test]
     fn what_clashes_with_others_is_refused() {
         let own = "network: {ethernets: {eth1: {mtu: 1400}}}";
         let clash = shown(&native(DOCUMENT), &files(&[(OWN, own)])).expect_err("it is refused");
@@ -305,6 +324,14 @@ network:
         let other = native("network: {renderer: NetworkManager, ethernets: {eth1: {}}}");
         let clash = shown(&other, &files(&[])).expect_err("it is refused");
         assert!(clash.starts_with("network.renderer: "), "{clash}");
+    }
+
+    #[test]
+    fn a_tunnel_of_another_mode_is_another() {
+        let config = |text: &str| Config::read(&files(&[(NATIVE, text)])).expect("it is understood");
+        let before = config("network: {tunnels: {a: {mode: gre}, b: {mode: gre}, c: {mode: sit}}}");
+        let then = config("network: {tunnels: {a: {mode: gretap}, b: {mode: gre, ttl: 9}, d: {mode: gre}}}");
+        assert_eq!(changed_modes(&before, &then), ["a"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::row::put;
 use super::tables::rows;
-use super::write::{read_auth, read_ip, routes};
+use super::write::{openvswitch, read_auth, read_ip, routes};
 use super::{Config, Devices, Kind, Netdef, Renderer, Tree, row};
 use crate::state::{
     DnsResolver, DnsSettings, Interface, InterfaceState, InterfaceType, Net, Node, Part, Reader, Route,
@@ -23,13 +23,15 @@ pub fn read(config: &Config, devices: &Devices) -> State {
     let mut dns = DnsSettings { server: Some(Vec::new()), search: Some(Vec::new()), options: None };
     for netdef in config.netdefs.values() {
         for name in names.of(netdef) {
-            interfaces.push(interface(config, netdef, name, &names));
+            let made = kinds_of(config, netdef, name);
+            interfaces.extend(made.iter().map(|kind| interface(config, netdef, kind, name, &names)));
             list.extend(static_routes(netdef, name));
             let entries = netdef.get("routing-policy").map(Tree::items).unwrap_or_default();
             rules.extend(entries.iter().filter_map(routes::read_rule));
             resolver(netdef, name, &mut dns);
         }
     }
+    interfaces.extend(openvswitch::read_patches(config));
     found.interfaces = Some(interfaces);
     found.routes = Some(Routes { running: None, config: Some(list.into()) });
     found.route_rules = Some(RouteRules { config: Some(rules) });
@@ -72,7 +74,16 @@ fn device_name(netdef: &Netdef) -> &str {
     passed.filter(|_| netdef.kind == Kind::NmDevice).unwrap_or(&netdef.id)
 }
 
-/// What a definition makes.
+/// What a definition makes: of Open vSwitch a bridge with an interface of its own, and of a bond there nothing
+/// beside the bridge.
+fn kinds_of(config: &Config, netdef: &Netdef, name: &str) -> Vec<InterfaceType> {
+    match (config.is_of_openvswitch(netdef), netdef.kind) {
+        (true, Kind::Bridge) => vec![InterfaceType::OvsBridge, InterfaceType::OvsInterface],
+        (true, _) => Vec::new(),
+        (false, _) => vec![kind_of(netdef, name)],
+    }
+}
+
 fn kind_of(netdef: &Netdef, name: &str) -> InterfaceType {
     let mode = netdef.get("mode").and_then(Tree::text);
     match netdef.kind {
@@ -80,8 +91,9 @@ fn kind_of(netdef: &Netdef, name: &str) -> InterfaceType {
         Kind::Ethernet if netdef.get("infiniband-mode").is_some() => InterfaceType::Infiniband,
         Kind::Ethernet => InterfaceType::Ethernet,
         Kind::Bond => InterfaceType::Bond,
-        Kind::Bridge if netdef.get("openvswitch").is_some() => InterfaceType::OvsBridge,
         Kind::Bridge => InterfaceType::LinuxBridge,
+        // A tag of a virtual function is no interface.
+        Kind::Vlan if netdef.get("renderer").and_then(Tree::text) == Some("sriov") => InterfaceType::Unknown,
         Kind::Vlan => InterfaceType::Vlan,
         Kind::Vrf => InterfaceType::Vrf,
         Kind::Dummy => InterfaceType::Dummy,
@@ -104,19 +116,26 @@ fn device_kind(netdef: &Netdef) -> InterfaceType {
     }
 }
 
-fn interface(config: &Config, netdef: &Netdef, name: &str, names: &Names<'_>) -> Interface {
-    let kind = kind_of(netdef, name);
+fn interface(
+    config: &Config,
+    netdef: &Netdef,
+    kind: &InterfaceType,
+    name: &str,
+    names: &Names<'_>,
+) -> Interface {
+    let is_bridge_alone = *kind == InterfaceType::OvsBridge;
     let renderer = netdef.renderer.or(config.renderer).unwrap_or(Renderer::Networkd);
-    let controller = config.netdefs.values().find(|other| {
-        other.get("interfaces").into_iter().flat_map(Tree::texts).any(|port| port == netdef.id)
-    });
+    let controller = match kind {
+        InterfaceType::OvsInterface => Some(netdef),
+        _ => openvswitch::controller(config, &netdef.id),
+    };
     let mut keys = Map::new();
     keys.insert("name".into(), name.into());
     keys.insert("type".into(), kind.word().into());
     let is_down = netdef.get("activation-mode").is_some();
     let state = if is_down { InterfaceState::Down } else { InterfaceState::Up };
     keys.insert("state".into(), state.word().into());
-    for row in rows(&kind) {
+    for row in rows(kind) {
         if let Some(value) = row.decode(&netdef.keys) {
             put(&mut keys, row.path, value);
         }
@@ -139,12 +158,25 @@ fn interface(config: &Config, netdef: &Netdef, name: &str, names: &Names<'_>) ->
         keys.entry("mac-address").or_insert_with(|| mac.into());
         keys.insert("identifier".into(), "mac-address".into());
         keys.insert("profile-name".into(), netdef.id.as_str().into());
+    } else if netdef.kind.is_physical() && netdef.id != name && names.of(netdef).len() == 1 {
+        keys.entry("profile-name").or_insert_with(|| netdef.id.as_str().into());
     }
-    let is_port = controller.is_some_and(|controller| controller.kind != Kind::Vrf);
-    let (ipv4, ipv6) = read_ip(netdef, renderer, is_port);
-    keys.insert("ipv4".into(), ipv4);
-    keys.insert("ipv6".into(), ipv6);
-    links(config, netdef, &kind, names, &mut keys);
+    if is_bridge_alone {
+        for (path, value) in openvswitch::read_bridge(config, netdef, |id| names.one(id)) {
+            put(&mut keys, path, value);
+        }
+    } else {
+        let is_port = controller.is_some_and(|controller| controller.kind != Kind::Vrf);
+        let is_bare = is_port && *kind != InterfaceType::OvsInterface;
+        let (ipv4, ipv6) = read_ip(netdef, renderer, is_bare);
+        keys.insert("ipv4".into(), ipv4);
+        keys.insert("ipv6".into(), ipv6);
+        links(config, netdef, kind, names, &mut keys);
+    }
+    let settings = openvswitch::read_settings(netdef).filter(|_| *kind != InterfaceType::OvsInterface);
+    if let Some(settings) = settings {
+        keys.insert("ovs-db".into(), settings);
+    }
     let header = [("name", name), ("type", kind.word()), ("state", state.word())];
     let mut found = Interface::read(&Node::from_json(&Json::Object(keys)), &mut Reader::new())
         .unwrap_or_else(|| {

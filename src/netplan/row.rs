@@ -238,6 +238,20 @@ pub(super) fn pass(map: &mut Map<String, Json>, property: &str, value: &Json) {
     }
 }
 
+/// Takes a property of NetworkManager's profile out, and with the last what was around it.
+pub(super) fn unpass(map: &mut Map<String, Json>, property: &str) {
+    let Some(Json::Object(manager)) = map.get_mut("networkmanager") else { return };
+    if let Some(Json::Object(passed)) = manager.get_mut("passthrough") {
+        passed.remove(property);
+        if passed.is_empty() {
+            manager.remove("passthrough");
+        }
+    }
+    if manager.is_empty() {
+        map.remove("networkmanager");
+    }
+}
+
 /// A property of NetworkManager's profile; its name holds dots.
 pub(super) fn passed<'a>(netdef: &'a Tree, property: &str) -> Option<&'a Tree> {
     netdef.get("networkmanager.passthrough")?.keys()?.get(property)

@@ -196,6 +196,17 @@ const IP_TUNNEL: &[Row] = &[
 
 const VRF: &[Row] = &[row("vrf.route-table-id").key("table")];
 
+/// Of a bridge of Open vSwitch, not of its internal interface. netplan has no fail mode that is empty.
+const OVS_BRIDGE: &[Row] = &[
+    row("bridge.options.fail-mode")
+        .key("openvswitch.fail-mode")
+        .words(&[("standalone", "standalone"), ("secure", "secure")]),
+    row("bridge.options.rstp").key("openvswitch.rstp").default("false"),
+    row("bridge.options.mcast-snooping-enable").key("openvswitch.mcast-snooping").default("false"),
+    row("bridge.options.stp.enabled").default("false"),
+    row("bridge.options.datapath").default(""),
+];
+
 const INFINIBAND: &[Row] = &[
     row("infiniband.mode").key("infiniband-mode"),
     // The interface itself, and not a child of it.
@@ -291,6 +302,7 @@ pub(super) fn rows(kind: &InterfaceType) -> impl Iterator<Item = &'static Row> +
         InterfaceType::Vxlan => VXLAN,
         InterfaceType::IpTunnel => IP_TUNNEL,
         InterfaceType::Vrf => VRF,
+        InterfaceType::OvsBridge => OVS_BRIDGE,
         InterfaceType::Infiniband => INFINIBAND,
         InterfaceType::MacVlan => MAC_VLAN,
         InterfaceType::MacVtap => MAC_VTAP,

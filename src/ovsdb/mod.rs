@@ -20,4 +20,4 @@ pub use image::{Bridge, Host, Image, Interface, Port, Uuid};
 pub use op::{
     Keys, Op, add_bridge, change_bridge, port_of, remove_bridge, remove_port, set_mappings, set_settings,
 };
-pub use show::{NM_UUID, overlay};
+pub use show::{NETPLAN, NM_UUID, overlay};

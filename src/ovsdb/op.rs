@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::error::Error;
 use super::image::{Bridge, Image, Uuid};
-use super::show::NM_UUID;
+use super::show::is_mark;
 use crate::state::{Interface, OVN_MAPPINGS, OvsBridgeOptions, OvsTable};
 
 /// One operation, as the protocol has it.
@@ -94,8 +94,9 @@ fn bridge_row(interface: &Interface, present: Option<&Bridge>) -> Json {
     };
     let mut external_ids = keys(settings.and_then(|settings| settings.external_ids.as_ref()));
     // Hidden from documents, so they never mention it.
-    let own = present.and_then(|present| present.external_ids.get_key_value(NM_UUID));
-    external_ids.extend(own.map(|(key, value)| (key.clone(), value.clone())));
+    let marks = present.into_iter().flat_map(|present| &present.external_ids);
+    let marks = marks.filter(|(key, _)| is_mark(key));
+    external_ids.extend(marks.map(|(key, value)| (key.clone(), value.clone())));
     let other_config = keys(settings.and_then(|settings| settings.other_config.as_ref()));
     let fail_mode = word(|options| &options.fail_mode);
     json!({
@@ -217,7 +218,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::ovsdb::Host;
+    use crate::ovsdb::{Host, NM_UUID};
     use crate::state::Document;
 
     fn keys(json: &Json) -> Keys {

@@ -14,6 +14,15 @@ use crate::state::{
 /// The external id by which NetworkManager knows the rows it made.
 pub const NM_UUID: &str = "NM.connection.uuid";
 
+/// The external id by which netplan knows the rows it made; those of the values that it set begin with it, as
+/// `netplan/rstp_enable`.
+pub const NETPLAN: &str = "netplan";
+
+/// Whether an external id is for its owner alone, and not shown.
+pub(super) fn is_mark(key: &str) -> bool {
+    key == NM_UUID || key.strip_prefix(NETPLAN).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// Adds what the database knows to a state that shows the kernel: bridges, their ports, and the
 /// settings of the host.
 pub fn overlay(state: &mut State, image: &Image) {
@@ -83,7 +92,7 @@ pub(super) fn mappings(text: &str) -> BTreeMap<String, String> {
 }
 
 fn table(keys: &BTreeMap<String, String>) -> OvsTable {
-    let shown = keys.iter().filter(|(key, _)| *key != NM_UUID);
+    let shown = keys.iter().filter(|(key, _)| !is_mark(key));
     OvsTable(shown.map(|(key, value)| (key.clone(), Some(value.clone()))).collect())
 }
 

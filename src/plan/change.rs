@@ -33,12 +33,16 @@ pub struct Capabilities {
     pub vlan_filtering: bool,
     /// Whether configuration can be kept in memory until commit.
     pub volatile_until_commit: bool,
-    /// Whether it keeps profiles: configuration that exists without a kernel interface, and has
-    /// a name and a way to find its hardware. Without, `down` deletes a virtual interface, and
-    /// `identifier` and `profile-name` only find an interface.
+    /// Whether it keeps profiles: configuration that exists without a kernel interface. Without, `down` deletes
+    /// a virtual interface.
     pub profiles: bool,
+    /// Whether what it keeps has a name and a way to find its hardware. Without, `identifier` and `profile-name`
+    /// only find an interface.
+    pub names: bool,
     /// Whether what is committed comes back at boot without us.
     pub persists: bool,
+    /// Whether every bridge of Open vSwitch comes with an internal interface of its own name.
+    pub ovs_local: bool,
     /// What `status` calls the net that it makes with each snapshot, if it does.
     pub own_net: Option<&'static str>,
     /// Interfaces that are not there, by name, as it keeps them: `absent` removes that.

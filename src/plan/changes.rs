@@ -7,22 +7,41 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::diff::differences;
 use super::order::{Circle, Depths};
-use super::relations::{base, ports, retain_ports, same_kind};
+use super::relations::{base, has_bonds_mac, ports, retain_ports, same_kind};
 use super::report::Report;
 use super::{Action, Capabilities, FieldChange, InterfaceChange, Key, Member, Merged, Reason, Unmentioned};
-use crate::state::{Interface, InterfaceState, InterfaceType, MacVlanMode};
+use crate::state::{FailOverMac, Interface, InterfaceState, InterfaceType, MacVlanMode};
 
 /// Everything that differs, by key.
-pub fn interface_changes(merged: &Merged, unmentioned: Unmentioned, profiles: bool) -> Vec<InterfaceChange> {
+pub fn interface_changes(merged: &Merged, unmentioned: Unmentioned, names: bool) -> Vec<InterfaceChange> {
     let mut changes: BTreeMap<&Key, InterfaceChange> = BTreeMap::new();
     for (key, member) in &merged.members {
         let Some(reason) = member.reason.as_ref().filter(|_| !member.ignored) else { continue };
-        if let Some(change) = change(key, member, reason, unmentioned, profiles) {
+        if let Some(mut change) = change(key, member, reason, unmentioned, names) {
+            if keeps_bonds_mac(merged, member) {
+                change.fields.retain(|field| field.path.to_string() != "mac-address");
+                if change.fields.is_empty() {
+                    continue;
+                }
+            }
             changes.insert(key, change);
         }
     }
     rebuild_dependents(merged, &mut changes);
     changes.into_values().collect()
+}
+
+/// Whether it is and stays a port that has its bond's address: one of its own that was asked for is for later. A bond
+/// with another `fail_over_mac` leaves ports their own.
+fn keeps_bonds_mac(merged: &Merged, member: &Member) -> bool {
+    let (Some(before), Some(after)) = (&member.current, &member.target) else { return false };
+    let controller = before.controller.as_deref().filter(|_| before.controller == after.controller);
+    let bond = controller.and_then(|name| merged.kernel(name)?.current.as_ref());
+    bond.is_some_and(|bond| {
+        let options = bond.bond.as_deref().and_then(|bond| bond.options.as_ref());
+        let fail_over_mac = options.and_then(|options| options.fail_over_mac);
+        has_bonds_mac(before, bond) && fail_over_mac.is_none_or(|which| which == FailOverMac::None)
+    })
 }
 
 /// Whether a virtual interface that shall be down is not there already, and kept as it is asked for.
@@ -97,7 +116,7 @@ fn change(
     member: &Member,
     reason: &Reason,
     unmentioned: Unmentioned,
-    profiles: bool,
+    names: bool,
 ) -> Option<InterfaceChange> {
     let (before, after) = (&member.current, &member.target);
     let action = match (before, after) {
@@ -108,7 +127,7 @@ fn change(
     };
     let fields = match action {
         Action::Remove => Vec::new(),
-        Action::Add | Action::Modify => differences(before.as_ref(), after.as_ref(), unmentioned, profiles),
+        Action::Add | Action::Modify => differences(before.as_ref(), after.as_ref(), unmentioned, names),
     };
     if action == Action::Modify && fields.is_empty() {
         return None;

@@ -21,10 +21,10 @@ pub fn differences(
     before: Option<&Interface>,
     after: Option<&Interface>,
     unmentioned: Unmentioned,
-    profiles: bool,
+    names: bool,
 ) -> Vec<FieldChange> {
-    let mut before = before.map(|interface| normal(interface, profiles));
-    let mut after = after.map(|interface| normal(interface, profiles));
+    let mut before = before.map(|interface| normal(interface, names));
+    let mut after = after.map(|interface| normal(interface, names));
     if let (Some(before), Some(after)) = (&mut before, &mut after)
         && before.profile_name != after.profile_name
     {

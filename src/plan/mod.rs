@@ -46,7 +46,7 @@ pub use names::{NameMatch, Names};
 pub use order::Depths;
 pub use path::{Client, ClientPath, touched};
 pub use planner::plan;
-pub use relations::{FALLBACK_TUNNELS, base, is_removable, peer, ports};
+pub use relations::{FALLBACK_TUNNELS, base, has_bonds_mac, is_removable, peer, ports};
 pub use resolve::resolved;
 pub use restore::restore;
 pub use revert::{difference, only_changed, revert};

@@ -13,7 +13,7 @@ use crate::state::{
 };
 
 /// The comparable form of an interface.
-pub fn normal(interface: &Interface, profiles: bool) -> Interface {
+pub fn normal(interface: &Interface, names: bool) -> Interface {
     let mut own = interface.clone();
     own.drop_read_only();
     own.uninterpreted = None;
@@ -23,10 +23,10 @@ pub fn normal(interface: &Interface, profiles: bool) -> Interface {
     if own.state() == InterfaceState::Unknown {
         own.state = Some(InterfaceState::Up);
     }
-    if !profiles || own.profile_name.as_deref() == Some(&own.name) {
+    if !names || own.profile_name.as_deref() == Some(&own.name) {
         own.profile_name = None;
     }
-    if !profiles || own.identifier == Some(Identifier::Name) {
+    if !names || own.identifier == Some(Identifier::Name) {
         own.identifier = None;
     }
     own.pci_address = None; // never set, only found by

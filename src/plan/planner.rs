@@ -33,7 +33,7 @@ pub fn plan(
     let mut report = Report::default();
     let merged = merge_interfaces(desired, current, capabilities, options, &mut report);
     validate::interfaces(&merged, capabilities, &mut report);
-    let mut changes = interface_changes(&merged, Unmentioned::Kept, capabilities.profiles);
+    let mut changes = interface_changes(&merged, Unmentioned::Kept, capabilities.names);
     changes.retain(|change| !is_kept(&merged, change, &capabilities.dormant));
     changes.extend(forgotten(&merged, &capabilities.dormant));
     if !options.memory_only {
@@ -71,8 +71,8 @@ fn merge_interfaces(
     let mut merged = gather(asked, current, options);
     complete_veths(&mut merged, capabilities, report);
     merged.names = names(&merged);
-    if !capabilities.profiles {
-        forget_profiles(&mut merged);
+    if !capabilities.names {
+        forget_names(&mut merged);
     }
     copy_mac_addresses(&mut merged, report);
     membership::resolve_names(&mut merged, report);
@@ -156,8 +156,8 @@ fn names(merged: &Merged) -> Names {
     )
 }
 
-/// Without profiles, what found an interface has done its work: it is neither kept nor compared.
-fn forget_profiles(merged: &mut Merged) {
+/// Without names, what found an interface has done its work: it is neither kept nor compared.
+fn forget_names(merged: &mut Merged) {
     for desired in merged.members.values_mut().filter_map(|member| member.desired.as_mut()) {
         desired.profile_name = None;
         desired.pci_address = None;

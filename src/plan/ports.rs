@@ -79,7 +79,7 @@ pub fn place(
     report: &mut Report,
 ) -> Placement {
     keep_extra_ports(merged);
-    fill_empty_ovs_bridges(merged, report);
+    fill_ovs_bridges(merged, capabilities, report);
     let mut placement = Placement::default();
     let owners = owners(merged, report);
     if options.override_interfaces {
@@ -127,14 +127,15 @@ fn keep_extra_ports(merged: &mut Merged) {
     }
 }
 
-/// An Open vSwitch bridge without any port gets an internal interface of its own name (P57).
-fn fill_empty_ovs_bridges(merged: &mut Merged, report: &mut Report) {
+/// An Open vSwitch bridge without any port gets an internal interface of its own name (P57); where the backend makes
+/// none without, every bridge does.
+fn fill_ovs_bridges(merged: &mut Merged, capabilities: &Capabilities, report: &mut Report) {
     let joined: BTreeSet<String> = merged
         .members
         .values()
         .filter_map(|member| member.desired.as_ref().filter(|desired| desired.is_up())?.controller.clone())
         .collect();
-    let mut empty = Vec::new();
+    let mut lacking = Vec::new();
     for (key, member) in &mut merged.members {
         let is_new = member.current.is_none();
         let Some(desired) = member.desired.as_mut().filter(|desired| desired.is_up() && !member.ignored)
@@ -148,21 +149,29 @@ fn fill_empty_ovs_bridges(merged: &mut Merged, report: &mut Report) {
             let section = || Box::new(Bridge::Ovs(OvsBridge::empty()));
             desired.bridge.get_or_insert_with(section);
         }
-        let listed = ports(desired).or_else(|| member.current.as_ref().and_then(ports));
-        if listed.is_none_or(|ports| ports.is_empty()) && !joined.contains(&key.name) {
-            empty.push(key.clone());
+        let own = ports(desired);
+        let is_kept = own.is_none() && !is_new;
+        let listed = own.or_else(|| member.current.as_ref().and_then(ports)).unwrap_or_default();
+        let is_empty = listed.is_empty() && !joined.contains(&key.name);
+        let has_local = listed.contains(&key.name.as_str());
+        if is_empty || capabilities.ovs_local && !is_kept && !has_local {
+            lacking.push((key.clone(), is_empty));
         }
     }
-    for key in empty {
+    for (key, is_empty) in lacking {
         let path = merged.members[&key].path();
         let name = key.name.as_str();
         let kind = merged.kernel(name).map(Member::kind);
         if kind.is_some_and(|kind| *kind != InterfaceType::OvsInterface) {
-            let message = format!("has no port, and cannot have an internal one: there is another `{name}`");
+            let message = match is_empty {
+                true => format!("has no port, and cannot have an internal one: there is another `{name}`"),
+                false => format!("cannot have an internal interface of its name: there is another `{name}`"),
+            };
             report.invalid(path.keys("bridge.port"), message);
             continue;
         }
-        report.warn(&path, format!("has no port, and gets an internal interface `{name}`"));
+        let why = if is_empty { "has no port, and gets" } else { "comes with" };
+        report.warn(&path, format!("{why} an internal interface `{name}`"));
         if let Some(desired) = merged.members.get_mut(&key).and_then(|member| member.desired.as_mut()) {
             let section = || Box::new(Bridge::Ovs(OvsBridge::empty()));
             desired.bridge.get_or_insert_with(section);

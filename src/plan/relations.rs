@@ -10,6 +10,12 @@ pub fn same_kind(a: &InterfaceType, b: &InterfaceType) -> bool {
     a == b || (is_ethernet(a) && is_ethernet(b))
 }
 
+/// Whether a port has the address that its bond gives its ports for as long as they are ports
+/// (Documentation/networking/bonding.rst, fail_over_mac).
+pub fn has_bonds_mac(port: &Interface, controller: &Interface) -> bool {
+    *controller.kind() == InterfaceType::Bond && controller.mac_address == port.mac_address
+}
+
 /// Interfaces that the kernel makes when a module is loaded, and never removes (ip-link(8)).
 pub const FALLBACK_TUNNELS: [&str; 9] =
     ["tunl0", "sit0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6tnl0", "ip6gre0", "ip6_vti0"];

@@ -16,10 +16,13 @@ pub struct Native {
 }
 
 /// What the keys of secrets contain: passwords of 802.1X, of Wi-Fi and of modems, keys of tunnels, and the
-/// same as NetworkManager's properties have them.
-const SECRETS: [&str; 4] = ["password", "psk", "secret", "private"];
+/// same as NetworkManager's properties have them (nm-settings-keyfile(5): `wireguard.private-key`,
+/// `wireguard-peer.X.preshared-key`, `wifi-security.wep-key0`, `macsec.mka-cak`, everything of `vpn-secrets`).
+const SECRETS: [&str; 7] = ["password", "psk", "secret", "private", "preshared", "wep-key", "mka-cak"];
 /// And those that say nothing else.
 const SECRET_WORDS: [&str; 6] = ["key", "keys", "shared", "input", "output", "pin"];
+/// What looks like one, and is the path of a file.
+const SECRET_FILES: [&str; 2] = ["client-key", "private-key"];
 
 /// A value of a netplan file that differs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -126,6 +129,7 @@ impl Part for Native {
             }
         }
         repeated(node, reader);
+        unprintable(node, reader);
         Some(Self::new(node.clone()))
     }
 
@@ -154,11 +158,36 @@ fn repeated(node: &Node, reader: &mut Reader) {
     }
 }
 
+/// netplan writes texts into files of others, some of which run programs, as they are: none may begin a line there.
+fn unprintable(node: &Node, reader: &mut Reader) {
+    match &node.value {
+        Value::Map(entries) => {
+            for entry in entries {
+                reader.at_key(&entry.key, |reader| {
+                    if entry.key.contains(char::is_control) {
+                        reader.problem(&entry.value, "a key with a control character");
+                    }
+                    unprintable(&entry.value, reader);
+                });
+            }
+        }
+        Value::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                reader.at_index(index, |reader| unprintable(item, reader));
+            }
+        }
+        Value::Scalar { text, .. } if text.contains(char::is_control) => {
+            reader.problem(node, "a text with a control character");
+        }
+        Value::Scalar { .. } => {}
+    }
+}
+
 fn is_secret(key: &str) -> bool {
     // A property of NetworkManager's profiles is named with its section.
     let name = key.rsplit('.').next().unwrap_or(key);
-    let is_file = matches!(name, "client-key" | "private-key");
-    SECRET_WORDS.contains(&name) || SECRETS.iter().any(|part| name.contains(part)) && !is_file
+    SECRET_WORDS.contains(&name)
+        || SECRETS.iter().any(|part| key.contains(part)) && !SECRET_FILES.contains(&key)
 }
 
 fn json(node: &Node) -> Json {
@@ -284,11 +313,40 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_secrets_are_known() {
+        for secret in [
+            "password",
+            "client-key-password",
+            "psk",
+            "keys",
+            "wireguard.private-key",
+            "wireguard-peer.AbC+/=.preshared-key",
+            "wifi-security.wep-key0",
+            "wifi-security.psk",
+            "macsec.mka-cak",
+            "vpn-secrets.cert-pass",
+            "gsm.pin",
+            "802-1x.private-key-password",
+            // Perhaps not only a path.
+            "802-1x.private-key",
+        ] {
+            assert!(is_secret(secret), "{secret}");
+        }
+        for open in ["client-key", "private-key", "key-management", "passthrough", "mtu"] {
+            assert!(!is_secret(open), "{open}");
+        }
+    }
+
+    #[test]
     fn what_is_no_mapping_of_netplans_is_refused() {
         for (text, because) in [
             ("network: 5", "network: expected a mapping, found `5`"),
             ("network: {version: 1}", "network.version: netplan knows version 2"),
             ("network: {bonds: {a: {}, a: {}}}", "network.bonds.a: key `a` is given twice"),
+            (
+                "network: {ethernets: {a: {auth: {identity: \"x\\nengine\"}}}}",
+                "network.ethernets.a.auth.identity: a text with a control character",
+            ),
         ] {
             let problems = Document::from_text(text).and_then(|document| document.state());
             let problems = problems.expect_err("it is refused");

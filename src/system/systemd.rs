@@ -39,6 +39,8 @@ pub struct Program<'a> {
     pub description: &'a str,
     /// The absolute path, and all arguments.
     pub command: &'a [&'a str],
+    /// `NAME=VALUE`, beside what systemd gives every service.
+    pub environment: &'a [&'a str],
     /// Where both its outputs go; truncated.
     pub output: &'a Path,
     /// Then it is ended.
@@ -78,6 +80,11 @@ impl Manager {
         self.job("StartTransientUnit", &(unit, MODE, properties, no_others)).await
     }
 
+    /// Starts a unit that is installed, if it does not run.
+    pub async fn start(&mut self, unit: &str) -> zbus::Result<String> {
+        self.job("StartUnit", &(unit, MODE)).await
+    }
+
     pub async fn stop(&mut self, unit: &str) -> zbus::Result<String> {
         self.job("StopUnit", &(unit, MODE)).await
     }
@@ -104,13 +111,14 @@ impl Manager {
 
     /// Runs a program and waits for its end. Whoever stops waiting leaves it running.
     pub async fn run(&mut self, program: Program<'_>) -> zbus::Result<Ended> {
-        let Program { unit, description, command, output, limit } = program;
+        let Program { unit, description, command, environment, output, limit } = program;
         let Some(path) = command.first() else { return Err(zbus::Error::Failure("no program".into())) };
         let file = output.display().to_string();
         let properties: Vec<Property<'_>> = vec![
             ("Description", description.into()),
             ("Type", "oneshot".into()),
             ("ExecStart", vec![(*path, command.to_vec(), false)].into()),
+            ("Environment", environment.to_vec().into()),
             ("TimeoutStartUSec", micros(limit).into()),
             ("StandardOutputFileToTruncate", file.as_str().into()),
             ("StandardErrorFileToTruncate", file.as_str().into()),
@@ -144,6 +152,35 @@ impl Manager {
                 Ok(Some(message)) => drop(message?),
                 Ok(None) => return Err(gone()),
                 Err(_) => return self.stop(unit).await.map(drop),
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets of units whose names match `pattern` that they have failed.
+    pub async fn forget_failed(&mut self, pattern: &str) -> zbus::Result<()> {
+        let asked = (vec!["failed"], vec![pattern]);
+        let reply =
+            self.bus.call_method(Some(NAME), PATH, Some(MANAGER), "ListUnitsByPatterns", &asked).await?;
+        type Unit<'a> = (
+            &'a str,
+            &'a str,
+            &'a str,
+            &'a str,
+            &'a str,
+            &'a str,
+            ObjectPath<'a>,
+            u32,
+            &'a str,
+            ObjectPath<'a>,
+        );
+        let body = reply.body();
+        let units: Vec<Unit<'_>> = body.deserialize()?;
+        for (name, ..) in units {
+            match self.bus.call_method(Some(NAME), PATH, Some(MANAGER), "ResetFailedUnit", &name).await {
+                // It has been forgotten meanwhile.
+                Ok(_) | Err(zbus::Error::MethodError(..) | zbus::Error::FDO(_)) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())

@@ -36,7 +36,9 @@ fn capabilities() -> Capabilities {
         vlan_filtering: true,
         volatile_until_commit: false,
         profiles: true,
+        names: true,
         persists: true,
+        ovs_local: false,
         own_net: None,
         dormant: BTreeMap::new(),
         unkept: BTreeSet::new(),
@@ -46,4 +48,10 @@ fn capabilities() -> Capabilities {
 /// The plan that leads from `current` to what `desired` asks for.
 fn planned(desired: &State, current: &State) -> Result<Plan, Vec<Problem>> {
     plan::plan(desired, current, &capabilities(), &Options::default())
+}
+
+/// The same where netplan makes what there is.
+fn planned_with_netplan(desired: &State, current: &State) -> Result<Plan, Vec<Problem>> {
+    let capabilities = Capabilities { ovs_local: true, ..capabilities() };
+    plan::plan(desired, current, &capabilities, &Options::default())
 }

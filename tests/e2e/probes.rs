@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::harness::{Daemon, LIMIT, fresh_network, in_namespace, ip, nmstated};
 
@@ -79,7 +79,7 @@ fn a_change_that_loses_the_gateway_is_rolled_back_at_once() {
         );
         assert!(said.contains("gateway:ipv4 held before the change"), "{said}");
         assert!(said.contains("192.0.2.9 on up0 does not answer"), "{said}");
-        assert!(before.elapsed() < Duration::from_secs(25), "{:?}", before.elapsed());
+        assert!(before.elapsed() < LIMIT, "{:?}", before.elapsed());
         assert!(routes().contains("192.0.2.1 "), "{}", routes());
         // Without a probe it is a change as any other.
         daemon.printed(&["apply", &lost]);
@@ -210,11 +210,11 @@ fn programs_decide_if_they_are_roots_alone() {
         daemon.refused(&["apply", "--probe", &sees, &daemon.file("lost.yml", &harmless(1450))], "ProbeError");
         // One that does not end is ended, with what it has started.
         let mark = path.join("mark");
-        let slow = program(path, "slow", &format!("sleep 30 & echo $! > {}; wait", mark.display()));
+        let slow = program(path, "slow", &format!("sleep 600 & echo $! > {}; wait", mark.display()));
         let before = Instant::now();
         let ran = apply(&slow);
         assert!(ran.err.contains("no answer within"), "{}", ran.err);
-        assert!(before.elapsed() < Duration::from_secs(20), "{:?}", before.elapsed());
+        assert!(before.elapsed() < LIMIT, "{:?}", before.elapsed());
         let started = fs::read_to_string(&mark).expect("it ran");
         let end = Instant::now() + LIMIT;
         while fs::read_to_string(format!("/proc/{}/stat", started.trim()))

@@ -121,6 +121,7 @@ fn a_herd_of_large_queries_keeps_no_change_waiting_and_leaves_no_memory() {
             clients
         };
         let mut waits = Vec::new();
+        let mut shortest = LIMIT;
         let mut memory = Vec::new();
         for times in [2, 4, 4] {
             let clients = herd(times);
@@ -138,10 +139,13 @@ fn a_herd_of_large_queries_keeps_no_change_waiting_and_leaves_no_memory() {
             waits.sort();
             let (median, show) = (waits[waits.len() / 2], shows[0]);
             assert!(median < show / 2, "a change waits {median:?} beside queries of {show:?} each");
+            shortest = shows.into_iter().fold(shortest, Duration::min);
             memory.push(daemon.memory());
         }
         let worst = waits.last().expect("something was asked");
-        assert!(*worst < Duration::from_secs(1), "{worst:?} of {}", waits.len());
+        // On a machine that has nothing else to do, a small part of a second.
+        let most = shortest.max(Duration::from_secs(1));
+        assert!(*worst < most, "{worst:?} of {}, beside queries of at least {shortest:?}", waits.len());
         // Four answers under way may each be made and sent; the next herd adds nothing.
         assert!(memory[2] < memory[1].max(memory[0]) + (64 << 10), "{memory:?} KiB");
         // Some time after the last one asked, it is as if nobody had.
@@ -186,8 +190,9 @@ fn a_hundred_thousand_routes_are_followed_and_shown_and_keep_nobody_waiting() {
             let routes = state["routes"][list].as_array().expect("a list");
             assert_eq!(routes.len(), 100_000, "{list}");
         }
-        assert!(took < Duration::from_secs(20), "{took:?}");
-        assert!(asked > 0 && worst < Duration::from_secs(1), "{worst:?} of {asked}");
+        assert!(took < LIMIT, "{took:?}");
+        let most = (took / 2).max(Duration::from_secs(1));
+        assert!(asked > 0 && worst < most, "{worst:?} of {asked}, beside a query of {took:?}");
         let grown = daemon.memory().saturating_sub(bare);
         assert!(grown < 400 << 10, "{grown} KiB more");
     });

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use tempfile::TempDir;
 
-use crate::harness::{Daemon, Lines, Monitor, Ran, in_namespace};
+use crate::harness::{Daemon, LIMIT, Lines, Monitor, Ran, in_namespace};
 
 const NAME: &str = "io.nmstate.Daemon";
 const PATH: &str = "/io/nmstate/Daemon";
@@ -79,10 +80,15 @@ fn what_one_transport_does_the_other_sees() {
         let seen = monitor.until("awaiting-commit");
         assert!(seen["owner"]["via"].as_str().is_some_and(|via| via.starts_with(':')), "{seen}");
         let id = seen["id"].to_string();
-        let tree = bus.busctl(&["tree", "--list", NAME]).out;
-        let checkpoint =
-            tree.lines().find(|line| line.to_lowercase().contains("checkpoint/")).map(str::to_owned);
-        let checkpoint = checkpoint.unwrap_or_else(|| panic!("no checkpoint in\n{tree}"));
+        // Its object comes with the event, which is nobody's answer.
+        let end = Instant::now() + LIMIT;
+        let checkpoint = loop {
+            let tree = bus.busctl(&["tree", "--list", NAME]).out;
+            match tree.lines().find(|line| line.to_lowercase().contains("checkpoint/")) {
+                Some(line) => break line.to_owned(),
+                None => assert!(Instant::now() < end, "no checkpoint in\n{tree}"),
+            }
+        };
         assert!(checkpoint.ends_with(&id), "{checkpoint}");
         let introspected = bus.busctl(&["introspect", NAME, &checkpoint]);
         assert_eq!(introspected.code, Some(0), "{}", introspected.err);

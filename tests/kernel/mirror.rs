@@ -24,7 +24,7 @@ fn difference(image: &Image, fresh: &Image) -> Option<String> {
 /// Asserts that the followed image is what a fresh one would be. The kernel's own work (carrier,
 /// duplicate detection) goes on after a command, so a difference only counts if it stays.
 async fn assert_current(mirror: &Mirror, files: &Files, after: &str) -> Image {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(30);
     let mut changes = mirror.clone();
     loop {
         mirror.sync().await.expect("the keeper runs");
@@ -160,7 +160,7 @@ fn the_resolver_file_is_watched() {
         std::fs::write(&path, "nameserver 192.0.2.2\n").expect("a file is written");
         std::fs::rename(&path, files.folder.path().join("resolv.conf")).expect("it is renamed");
         while resolver(&mirror).is_none_or(|r| r.servers != ["192.0.2.2".into()]) {
-            let changed = tokio::time::timeout(Duration::from_secs(5), mirror.changed());
+            let changed = tokio::time::timeout(Duration::from_secs(30), mirror.changed());
             changed.await.expect("the change is noticed").expect("the keeper runs");
         }
     });

@@ -98,7 +98,7 @@ impl Host {
                 revision.changed().await.expect("the images are kept");
             }
         };
-        let within = tokio::time::timeout(std::time::Duration::from_secs(5), same).await;
+        let within = tokio::time::timeout(std::time::Duration::from_secs(20), same).await;
         assert!(within.is_ok(), "not as before: {differences:#?}\n{:#?}\n{}", self.steps, self.harness.log());
     }
 

@@ -85,6 +85,7 @@ impl World {
             vlan_filtering: true,
             volatile_until_commit: false,
             profiles: true,
+            names: true,
             persists: true,
             ..Capabilities::default()
         };

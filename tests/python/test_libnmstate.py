@@ -35,7 +35,7 @@ class Module(unittest.TestCase):
     def test_a_state_is_applied_and_shown(self):
         address = {InterfaceIPv4.ADDRESS_IP: "192.0.2.7", InterfaceIPv4.ADDRESS_PREFIX_LENGTH: 24}
         ipv4 = {InterfaceIPv4.ENABLED: True, InterfaceIPv4.DHCP: False, InterfaceIPv4.ADDRESS: [address]}
-        self.assertIsNone(libnmstate.apply(bridge(ipv4=ipv4, mtu=1400)))
+        self.assertIsNone(libnmstate.apply(bridge(ipv4=ipv4, mtu=1400), kernel_only=True))
         self.assertEqual(shown()[Interface.MTU], 1400)
         self.assertEqual(shown()[Interface.IPV4][InterfaceIPv4.ADDRESS], [address])
         names = [one[Interface.NAME] for one in libnmstate.show_running_config()[Interface.KEY]]

@@ -22,10 +22,8 @@ def apply(
     commit=False: the answer is the name of a checkpoint; unless commit() gets it within
     rollback_timeout seconds, everything is put back, whatever becomes of this process.
     """
-    if kernel_only and call("GetStatus")["status"]["backend"] != "kernel":
-        message = "nmstated changes this network through its backend, not the kernel alone"
-        raise error.NmstateNotSupportedError(message)
     options = {
+        "backend": "kernel" if kernel_only else None,
         "commit": commit,
         "memory_only": not save_to_disk,
         "override_interfaces": override_iface,

@@ -252,7 +252,8 @@ impl Daemon {
     }
 
     /// What applying the document would change; changes nothing. Options: override_interfaces b,
-    /// memory_only b, client_address s, server_address s, restore b.
+    /// memory_only b, client_address s, server_address s, restore b, backend s (refused if another
+    /// has this host's network).
     #[zbus(out_args("plan"))]
     async fn plan(
         &self,
@@ -286,7 +287,7 @@ impl Daemon {
     /// Applies a document; answers when the transaction has ended or awaits commit. One that
     /// failed, was rolled back or cancelled is answered by its error. Options:
     /// override_interfaces b, memory_only b, verify b, commit b, timeout_s u, wait b, join t,
-    /// cancel_on_disconnect b, client_address s, server_address s, restore b (what is committed,
+    /// cancel_on_disconnect b, client_address s, server_address s, backend s, restore b (what is committed,
     /// once more; the document is empty), probes as (what must still hold after the change: gateway,
     /// gateway:ipv4, gateway:ipv6, resolve:NAME, tcp:HOST:PORT, run:/PATH; without it those of the
     /// daemon's configuration). A change that touches the way to client_address awaits commit.

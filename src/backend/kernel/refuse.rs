@@ -170,6 +170,7 @@ mod tests {
             vlan_filtering: true,
             volatile_until_commit: true,
             profiles: false,
+            names: false,
             persists: false,
             ..Capabilities::default()
         };

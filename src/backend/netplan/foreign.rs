@@ -2,7 +2,10 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+use nix::unistd::geteuid;
 
 /// Exists while a try waits, and until it has put things back.
 const READY: &str = "run/netplan/netplan-try.ready";
@@ -43,19 +46,22 @@ fn is_running(root: &Path) -> io::Result<bool> {
             .file_name()
             .and_then(|name| name.to_str())
             .is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+        // netplan is root's, as we are: whoever else calls a program so is not waited for.
+        let is_ours = || fs::metadata(&path).is_ok_and(|found| found.uid() == geteuid().as_raw());
         // A process that has ended meanwhile is none.
-        if is_process && fs::read(path.join("cmdline")).is_ok_and(|command| is_try(&command)) {
+        let is_one = || fs::read(path.join("cmdline")).is_ok_and(|command| is_try(&command));
+        if is_process && is_ours() && is_one() {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// As `python3 /usr/sbin/netplan try --timeout=9`: arguments end with a zero each (proc_pid_cmdline(5)).
+/// As `python3 /usr/sbin/netplan --debug try --timeout=9`: arguments end with a zero each (proc_pid_cmdline(5)).
 fn is_try(command: &[u8]) -> bool {
     let mut words = command.split(|byte| *byte == 0);
     let is_netplan = |word: &[u8]| word == b"netplan" || word.ends_with(b"/netplan");
-    words.any(is_netplan) && words.next() == Some(b"try")
+    words.any(is_netplan) && words.find(|word| !word.starts_with(b"-")) == Some(b"try")
 }
 
 #[cfg(test)]
@@ -78,6 +84,8 @@ mod tests {
         }
         assert_eq!(look(root.path()), Try::Dead);
         fs::write(at("proc/7/cmdline"), "python3\0/usr/sbin/netplan\0try\0--timeout=9\0").expect("one");
+        assert_eq!(look(root.path()), Try::Waits);
+        fs::write(at("proc/7/cmdline"), "python3\0/usr/sbin/netplan\0--debug\0try\0").expect("one");
         assert_eq!(look(root.path()), Try::Waits);
         clear(root.path()).expect("it goes");
         clear(root.path()).expect("it is gone");

@@ -2,16 +2,38 @@
 
 use std::collections::BTreeSet;
 
-use crate::netplan::{Config, Devices, Wanted, Wish};
-use crate::plan::{Action, Change, InterfaceChange, Plan, Reason, configured, only_changed, ports};
-use crate::state::{DnsSettings, Interface, InterfaceType, Route, RouteRule, State};
+use super::openvswitch;
+use crate::netplan::{Config, Devices, Wanted, Wish, read};
+use crate::plan::{
+    Action, Change, InterfaceChange, Plan, Reason, base, configured, only_changed, peer, ports,
+};
+use crate::state::{Address, DnsSettings, Interface, InterfaceType, Ip, Route, RouteRule, State};
 
-/// What `plan` wants of netplan on a system that is as `now`, where netplan's files say `config` together.
-pub(super) fn lower(plan: &Plan, now: &State, config: &Config, devices: &Devices) -> Wanted {
-    let mut lowering = Lowering { plan, now, config, devices, wanted: Wanted::default() };
+/// The system that a plan is for.
+pub(super) struct System<'a> {
+    pub now: &'a State,
+    /// What netplan's files say together.
+    pub config: &'a Config,
+    pub devices: &'a Devices,
+    /// Links without carrier. Their renderer takes addresses, routes and rules away meanwhile (systemd.network(5),
+    /// `IgnoreCarrierLoss=`): only the files know of these.
+    pub unplugged: &'a BTreeSet<String>,
+}
+
+/// What `plan` wants of netplan on that system.
+pub(super) fn lower(plan: &Plan, system: &System<'_>) -> Wanted {
+    let System { now, config, devices, unplugged } = *system;
+    let unplugged = unplugged.iter().map(String::as_str);
+    let unplugged = unplugged.filter(|name| config.netdef_of(name, devices).is_some()).collect();
+    let mut lowering =
+        Lowering { plan, now, config, devices, unplugged, said: State::empty(), wanted: Wanted::default() };
+    if !lowering.unplugged.is_empty() {
+        lowering.said = read(config, devices);
+    }
     lowering.interfaces();
     lowering.routes();
     lowering.others();
+    lowering.wanted.ovs_db = openvswitch::settings(plan);
     lowering.wanted
 }
 
@@ -20,6 +42,10 @@ struct Lowering<'a> {
     now: &'a State,
     config: &'a Config,
     devices: &'a Devices,
+    /// Links without carrier that the files define, and are not to be begun afresh.
+    unplugged: BTreeSet<&'a str>,
+    /// What the files say, where that matters.
+    said: State,
     wanted: Wanted,
 }
 
@@ -31,8 +57,12 @@ impl<'a> Lowering<'a> {
         })
     }
 
-    fn asked(&self, name: &str) -> Option<&'a Interface> {
-        self.plan.expected.interfaces().iter().find(|asked| asked.name == name && !asked.is_absent())
+    /// Of that name and layer: a bridge of Open vSwitch has that of its internal interface.
+    fn asked(&self, change: &InterfaceChange) -> Option<&'a Interface> {
+        let is_it = |asked: &&Interface| {
+            asked.name == change.name && asked.kind().is_userspace() == change.kind.is_userspace()
+        };
+        self.plan.expected.interfaces().iter().find(|asked| is_it(asked) && !asked.is_absent())
     }
 
     fn has_netdef(&self, name: &str) -> bool {
@@ -40,12 +70,15 @@ impl<'a> Lowering<'a> {
     }
 
     fn is_wanted(&self, name: &str) -> bool {
-        self.wanted.interfaces.iter().any(|wish| wish.interface.name == name)
+        let mut wishes = self.wanted.interfaces.iter().map(|wish| &wish.interface);
+        wishes.any(|wanted| wanted.name == name && !wanted.kind().is_userspace())
     }
 
     fn interfaces(&mut self) {
         for change in self.changes() {
             match stays(change) {
+                // They go with their bridge, or as one of a pair.
+                None if change.kind == InterfaceType::OvsInterface => {}
                 None => drop(self.wanted.absent.insert(change.name.clone())),
                 Some(after) => {
                     // Who only loses something, and was nothing of netplan's before, does not become it.
@@ -56,14 +89,46 @@ impl<'a> Lowering<'a> {
                         continue;
                     }
                     let is_asked = matches!(change.reason, Reason::Desired | Reason::Unkept);
-                    let asked = self.asked(&change.name).filter(|_| is_asked);
+                    let asked = self.asked(change).filter(|_| is_asked);
                     let said = asked.cloned().unwrap_or_else(|| only_changed(after, change));
                     let interface = configured(card(after));
                     let current = change.before.as_ref().map(card);
-                    self.wanted.interfaces.push(Wish { interface, said, current });
+                    if change.afresh {
+                        self.unplugged.remove(change.name.as_str());
+                    }
+                    self.wish(Wish { interface, said, current });
                 }
             }
         }
+        self.rests();
+    }
+
+    /// What others rest on needs a definition as well, and has perhaps none yet: as it is.
+    fn rests(&mut self) {
+        let mut index = 0;
+        while let Some(wish) = self.wanted.interfaces.get(index) {
+            let below = [base(&wish.interface), peer(&wish.interface)].into_iter().flatten();
+            for name in below.map(str::to_owned).collect::<Vec<_>>() {
+                let is_up = self.now.interface(&name).is_some_and(Interface::is_up);
+                if is_up && !self.has_netdef(&name) && !self.wanted.absent.contains(&name) {
+                    self.unchanged(&name);
+                }
+            }
+            index += 1;
+        }
+    }
+
+    /// Adds a wish; static addresses that the kernel has not while there is no carrier, and of which the document says
+    /// nothing, stay as the files say them.
+    fn wish(&mut self, mut wish: Wish) {
+        let Wish { interface, said: asked, .. } = &mut wish;
+        let kept = self.said.interface(&interface.name).filter(|kept| !kept.kind().is_userspace());
+        let kept = kept.filter(|_| self.unplugged.contains(interface.name.as_str()) && interface.is_up());
+        if let Some(kept) = kept {
+            keep_addresses(&mut interface.ipv4, asked.ipv4.as_deref(), kept.ipv4.as_deref());
+            keep_addresses(&mut interface.ipv6, asked.ipv6.as_deref(), kept.ipv6.as_deref());
+        }
+        self.wanted.interfaces.push(wish);
     }
 
     /// An interface that stays as it is, but has something to say.
@@ -71,7 +136,7 @@ impl<'a> Lowering<'a> {
         let now = self.now.interfaces().iter().find(|now| now.name == name && !now.kind().is_userspace());
         if let Some(now) = now.filter(|_| !self.is_wanted(name)) {
             let current = Some(card(now));
-            self.wanted.interfaces.push(Wish { interface: configured(card(now)), said, current });
+            self.wish(Wish { interface: configured(card(now)), said, current });
         }
     }
 
@@ -104,6 +169,13 @@ impl<'a> Lowering<'a> {
                 routes.push(change.route.clone());
             }
         }
+        let is_unplugged =
+            |route: &&Route| interface_of(route).is_some_and(|name| self.unplugged.contains(name));
+        for kept in self.said.config_routes().iter().filter(is_unplugged) {
+            if !routes.iter().any(|route| is_same_way(route, kept)) {
+                routes.push(kept.clone());
+            }
+        }
         let (nowhere, mut routes): (Vec<_>, Vec<_>) =
             routes.into_iter().partition(|route| route.route_type.is_some());
         routes.retain(|route| interface_of(route).is_some_and(|name| self.is_wanted(name)));
@@ -122,7 +194,7 @@ impl<'a> Lowering<'a> {
         for change in &self.plan.changes {
             match change {
                 Change::Rule(change) => {
-                    let rules = rules.get_or_insert_with(|| self.now.config_rules().to_vec());
+                    let rules = rules.get_or_insert_with(|| self.rules());
                     match change.action {
                         Action::Remove => rules.retain(|rule| *rule != change.rule),
                         Action::Add | Action::Modify => rules.push(change.rule.clone()),
@@ -136,6 +208,22 @@ impl<'a> Lowering<'a> {
             self.offer_holders();
         }
         (self.wanted.rules, self.wanted.dns) = (rules, dns);
+    }
+
+    /// All static rules, with those that wait for the carrier of whatever holds them.
+    fn rules(&self) -> Vec<RouteRule> {
+        let mut rules = self.now.config_rules().to_vec();
+        let holds_any = |name: &&str| {
+            let netdef = self.config.netdef_of(name, self.devices);
+            netdef.is_some_and(|netdef| netdef.get("routing-policy").is_some())
+        };
+        if self.unplugged.iter().any(holds_any) {
+            let what = |rule: &RouteRule| (rule.priority, rule.ip_from, rule.ip_to, rule.route_table);
+            let is_gone = |kept: &&RouteRule| !rules.iter().any(|rule| what(rule) == what(kept));
+            let gone: Vec<RouteRule> = self.said.config_rules().iter().filter(is_gone).cloned().collect();
+            rules.extend(gone);
+        }
+        rules
     }
 
     /// Interfaces that may hold what belongs to none, beside those that have a definition: where the default
@@ -172,6 +260,27 @@ fn interface_of(route: &Route) -> Option<&str> {
     route.next_hop_interface.as_deref().filter(|_| route.route_type.is_none())
 }
 
+/// Whether two routes are one, whoever has said its metric.
+fn is_same_way(one: &Route, other: &Route) -> bool {
+    (one.destination, &one.next_hop_interface, one.next_hop_address, one.table_id)
+        == (other.destination, &other.next_hop_interface, other.next_hop_address, other.table_id)
+}
+
+/// Adds the static addresses that are `kept`, unless the document has its own, or none.
+fn keep_addresses(own: &mut Option<Box<Ip>>, asked: Option<&Ip>, kept: Option<&Ip>) {
+    let decides = |asked: &Ip| asked.enabled == Some(false) || asked.address.is_some() || asked.is_auto();
+    let Some(kept) = kept.filter(|kept| kept.is_enabled() && !asked.is_some_and(decides)) else { return };
+    for address in kept.addresses() {
+        let ip = own.get_or_insert_with(|| Box::new(Ip::new(true)));
+        ip.enabled = Some(true);
+        let addresses = ip.address.get_or_insert_default();
+        let is_it = |there: &Address| (there.ip, there.prefix_length) == (address.ip, address.prefix_length);
+        if !addresses.iter().any(is_it) {
+            addresses.push(address.clone());
+        }
+    }
+}
+
 /// Whether an interface is a port, or anything else that rests on it, that was not before.
 fn gains_port(change: &InterfaceChange) -> bool {
     let of = |interface: &Option<Interface>| {
@@ -188,4 +297,66 @@ fn card(interface: &Interface) -> Interface {
         own.kind = Some(InterfaceType::Ethernet);
     }
     own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netplan::{File, Files, Folder};
+    use crate::plan::{Capabilities, Options, plan};
+    use crate::state::Document;
+
+    fn state(yaml: &str) -> State {
+        Document::from_text(yaml).expect("YAML").state().expect("a valid state").0
+    }
+
+    fn wanted(files: &str, now: &State, desired: &str, unplugged: &[&str]) -> Wanted {
+        let mut all = Files::default();
+        all.insert(File::new(Folder::Etc, "90-x.yaml"), files.to_owned());
+        let config = Config::read(&all).expect("it is understood");
+        let unplugged = unplugged.iter().map(|name| (*name).to_owned()).collect();
+        let capabilities =
+            Capabilities { interface_types: InterfaceType::known().collect(), ..Capabilities::default() };
+        let plan = plan(&state(desired), now, &capabilities, &Options::default()).expect("it can be planned");
+        let devices = Devices::default();
+        lower(&plan, &System { now, config: &config, devices: &devices, unplugged: &unplugged })
+    }
+
+    fn addresses(wanted: &Wanted, name: &str) -> Vec<String> {
+        let wish = wanted.interfaces.iter().find(|wish| wish.interface.name == name);
+        let ip = wish.and_then(|wish| wish.interface.ipv4.as_deref());
+        ip.map(Ip::addresses).unwrap_or_default().iter().map(|address| address.ip.to_string()).collect()
+    }
+
+    #[test]
+    fn what_waits_for_a_carrier_is_not_lost() {
+        let files = "network: {ethernets: {eth1: {addresses: [192.0.2.7/24], routes: [{to: 198.18.7.0/24, via: 192.0.2.1}],
+            routing-policy: [{from: 192.0.2.0/24, table: 200, priority: 5}]}}}";
+        let now =
+            state("interfaces: [{name: eth1, type: ethernet, state: up, mtu: 1500, ipv4: {enabled: false}}]");
+        let mtu = "interfaces: [{name: eth1, type: ethernet, mtu: 1400}]";
+        let kept = wanted(files, &now, mtu, &["eth1"]);
+        assert_eq!(addresses(&kept, "eth1"), ["192.0.2.7"]);
+        assert_eq!(kept.routes.len(), 1);
+        // With a carrier, somebody has taken them away.
+        let gone = wanted(files, &now, mtu, &[]);
+        assert_eq!((addresses(&gone, "eth1").len(), gone.routes.len()), (0, 0));
+        // A document decides for itself.
+        let other = "interfaces: [{name: eth1, type: ethernet, ipv4: {enabled: true, address: [{ip: 192.0.2.8, prefix-length: 24}]}}]";
+        assert_eq!(addresses(&wanted(files, &now, other, &["eth1"]), "eth1"), ["192.0.2.8"]);
+        let rule = "route-rules: {config: [{ip-from: 203.0.113.0/24, route-table: 7, priority: 6}]}";
+        let rules = |unplugged: &[&str]| wanted(files, &now, rule, unplugged).rules.expect("rules").len();
+        assert_eq!((rules(&["eth1"]), rules(&[])), (2, 1));
+    }
+
+    #[test]
+    fn what_a_link_rests_on_stays_as_it_is() {
+        let now = state(
+            "interfaces: [{name: eth2, type: ethernet, state: up, ipv4: {enabled: true, address: [{ip: 192.0.2.9, prefix-length: 24}]}}]",
+        );
+        let vlan = "interfaces: [{name: eth2.7, type: vlan, vlan: {base-iface: eth2, id: 7}}]";
+        assert_eq!(addresses(&wanted("", &now, vlan, &[]), "eth2"), ["192.0.2.9"]);
+        let defined = wanted("network: {ethernets: {eth2: {}}}", &now, vlan, &[]);
+        assert_eq!(defined.interfaces.len(), 1, "who has a definition is not touched");
+    }
 }

@@ -9,75 +9,63 @@
 //! | `folders` | netplan's folders, and our own file |
 //! | `programs` | netplan's programs, as transient services |
 //! | `foreign` | somebody's `netplan try` |
+//! | `carry_out` | a plan is told to netplan, and carried out |
+//! | `settle` | waiting until the renderer has done it |
+//! | `heed` | what netplan says of the result |
+//! | `way_back` | back to a snapshot |
+//! | `kept` | what a reboot would bring, and what it would not |
 //! | `lower` | from a plan to what netplan is to say; pure |
 //! | `refuse` | what it cannot say; pure |
 //! | `native` | documents in netplan's own words; pure |
+//! | `openvswitch` | what netplan leaves of Open vSwitch |
 //! | `remainder` | what is left to the kernel; pure |
 //! | `snapshot` | what leads back, as data |
 //! | `observer` | the network as a state |
 //! | `overlay` | what the files say of it; pure |
 
+mod carry_out;
 mod folders;
 mod foreign;
+mod heed;
+mod kept;
 mod lower;
 mod native;
 mod observer;
+mod openvswitch;
 mod overlay;
 mod programs;
 mod refuse;
 mod remainder;
+mod settle;
 mod snapshot;
+mod way_back;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
 
+use self::carry_out::is_netplans;
 use self::folders::{Folders, Own};
 use self::foreign::Try;
-use self::observer::{Configs, Images, Last, Seen, devices, follow};
+use self::observer::{Images, Seen, devices, follow};
 use self::programs::Programs;
-use self::remainder::Rest;
 use self::snapshot::Private;
+use super::kernel::KernelBackend;
 use super::kernel::op::Op;
-use super::kernel::{self, Facts, KernelBackend};
 use super::nm;
 use super::observer::Observer;
-use super::{Backend, Capabilities, Doing, Failure, Observation, Progress, Snapshot, Step};
-use crate::netplan::{
-    Composed, Config, Devices, File, Files, Folder, Kind, NATIVE, OWN, Renderer, Target, compose, native_of,
-    native_text, read, understand, with_native,
-};
-use crate::plan::{self, Change, Plan};
-use crate::state::{
-    ErrorKind, Interface, InterfaceState, InterfaceType, Native, Path as Place, Problem, State,
-};
+use super::openvswitch as of_database;
+use super::{Backend, Capabilities, Doing, Failure, Observation, Progress, Snapshot};
+use crate::netplan::{Config, Devices, Files, Folder, NATIVE, OWN, Renderer, native_of, understand};
+use crate::ovsdb::Database;
+use crate::plan::{self, Plan};
+use crate::state::{ErrorKind, InterfaceType, Path as Place, Problem, State};
 
-/// How long what netplan has handed over may take to come nearer to what was asked for: networkd is done in
-/// a tenth of a second, NetworkManager starts anew.
-const NETWORKD_MAX: Duration = Duration::from_secs(3);
-const NETWORK_MANAGER_MAX: Duration = Duration::from_secs(25);
-/// Rounds of a restore. Each starts from what is there then.
-const RESTORE_ROUNDS: u32 = 3;
-/// How often a rollback has netplan apply.
-const APPLY_ROUNDS: u32 = 2;
-/// How long a rollback waits for somebody's `netplan try` to end, and how often it looks.
-const TRY_MAX: Duration = Duration::from_secs(60);
-const TRY_LOOK: Duration = Duration::from_millis(500);
-/// How long planning waits for what netplan says of the files.
-const ANSWER_MAX: Duration = Duration::from_secs(25);
 /// How the names of files begin that NetworkManager writes where it keeps its profiles as netplan's definitions
 /// (Ubuntu since 23.10).
 const PROFILE: &str = "90-NM-";
-/// Exists while netplan may have been told something that no commit or rollback has ended.
-const TOLD: &str = "told";
 
 /// The backend of hosts that netplan configures.
 pub struct NetplanBackend {
@@ -98,38 +86,12 @@ pub struct NetplanBackend {
     revision: watch::Receiver<u64>,
 }
 
-/// What is to be done, as netplan hears it.
-struct Told {
-    last: Arc<Last>,
-    composed: Composed,
-    /// The file of what is said in netplan's own words, where that changes.
-    native: Option<String>,
-}
-
-impl Told {
-    /// The files as they will be.
-    fn then(&self) -> Files {
-        let mut then = self.last.files.clone();
-        then.insert(File::new(Folder::Run, OWN), self.composed.text.clone());
-        if let Some(text) = &self.native {
-            then.insert(File::new(Folder::Run, NATIVE), text.clone());
-        }
-        then
-    }
-}
-
-/// What leads back to a snapshot from what is there now.
-struct WayBack {
-    rest: Rest,
-    /// Links that are made anew.
-    rebuilt: BTreeSet<String>,
-}
-
 impl NetplanBackend {
-    /// `kernel` for what the renderers leave; `scratch`: a folder for ourselves below /run. `renderer`: that
+    /// `kernel` and `database` for what the renderers leave; `scratch`: a folder for ourselves below /run. `renderer`: that
     /// of files which name none. Needs a running tokio runtime.
     pub fn open(
         kernel: KernelBackend,
+        database: Database,
         root: impl Into<PathBuf>,
         scratch: impl Into<PathBuf>,
         renderer: Renderer,
@@ -143,7 +105,12 @@ impl NetplanBackend {
             });
         };
         let folders = Folders::below(&root);
-        let images = Images { mirror: kernel.mirror().clone(), files: Arc::new(Seen::new(folders.read()?)) };
+        let images = Images {
+            mirror: kernel.mirror().clone(),
+            files: Arc::new(Seen::new(folders.read())),
+            written: database.revisions(),
+            database,
+        };
         let (revised, revision) = watch::channel(0);
         tokio::spawn(follow(images.clone(), revised));
         let observer = Observer::new(images.clone());
@@ -165,22 +132,25 @@ impl NetplanBackend {
 
     /// Whether these files define anything, in words: then netplan is what has the network. Not those in which
     /// NetworkManager keeps its own profiles: they do not make the network netplan's.
-    pub fn defines(root: &Path) -> Result<Option<String>, Failure> {
-        if Programs::find(Path::new("")).is_none() {
-            return Ok(None);
-        }
-        let files = Folders::below(root).read()?;
-        // Whoever has files that are broken still means netplan to read them.
+    pub fn defines(root: &Path) -> Option<String> {
+        Programs::find(Path::new(""))?;
+        // Whoever has files that are broken, or cannot be read, still means netplan to read them.
+        let files = match Folders::below(root).read() {
+            Ok(files) => files,
+            Err(failure) => return Some(failure.message),
+        };
         let of_others = files.read().into_iter().filter(|(file, _)| !file.name.starts_with(PROFILE));
         let mut defining = of_others.filter(|(file, _)| {
             Config::read(&files.only(&file.name)).map_or(true, |config| !config.is_empty())
         });
-        Ok(defining.next().map(|(file, _)| format!("{file} defines interfaces")))
+        defining.next().map(|(file, _)| format!("{file} defines interfaces"))
     }
 
     async fn settled(&self) -> Result<(), Failure> {
-        self.kernel.settled().await?;
-        self.images.files.take(self.folders.read()?);
+        let (kernel, written) = tokio::join!(self.kernel.settled(), self.images.database.sync());
+        kernel?;
+        written.map_err(|error| failure(error.to_string()))?;
+        self.images.files.take(self.folders.read());
         Ok(())
     }
 
@@ -202,436 +172,38 @@ impl NetplanBackend {
         config.renderer.unwrap_or(self.renderer)
     }
 
-    /// What our file is to be for that plan; or everything that it cannot say.
-    fn tell(&self, plan: &Plan, now: &State) -> Result<Told, Vec<Problem>> {
-        let last = self.images.files.last();
-        let Configs { all, own, foreign } =
-            last.read.as_ref().map_err(|error| vec![refuse::broken(error)])?;
-        let devices = self.devices();
-        let target = Target { renderer: self.renderer(foreign), version: self.programs.version };
-        let native = plan.changes.iter().find_map(|change| match change {
-            Change::Network(change) => Some(change.after.clone().unwrap_or_else(Native::nothing)),
-            _ => None,
-        });
-        let composed = match &native {
-            None => compose(own, foreign, &lower::lower(plan, now, all, &devices), &target, &devices),
-            Some(native) => {
-                let read = |files: &Files| Config::read(files).map_err(|error| vec![refuse::broken(&error)]);
-                let then = with_native(&last.files, native);
-                let (all, foreign) = (read(&then)?, read(&then.without(&[OWN]))?);
-                let mut wanted = lower::lower(plan, now, &all, &devices);
-                wanted.leave_to(&read(&then.only(NATIVE))?, &devices);
-                let mut composed = compose(own, &foreign, &wanted, &target, &devices);
-                if let Ok(composed) = &mut composed {
-                    let made_again = plan.changes.iter().filter_map(|change| match change {
-                        Change::Interface(change) if change.rebuild => Some(change.name.clone()),
-                        _ => None,
-                    });
-                    composed.delete_first.extend(made_again);
-                }
-                composed
-            }
-        };
-        let mut composed = composed.map_err(|refusals| refuse::problems(plan, refusals))?;
-        // What could not be made again is never deleted: verification says what is not as it shall be.
-        composed
-            .delete_first
-            .retain(|name| now.interfaces().iter().filter(|now| now.name == *name).all(can_be_made_again));
-        let native = native.as_ref().map(native_text);
-        Ok(Told { last, composed, native })
-    }
-
-    async fn carry_out(&self, plan: Arc<Plan>, progress: Progress<'_>) -> Result<(), Failure> {
-        let step = |n: u32, text: &str| {
-            progress(Step { n, of: 4, interface: None, text: text.to_owned() });
-        };
-        self.settled().await?;
-        match foreign::look(&self.root) {
-            Try::None => {}
-            Try::Waits => return Err(failure(WAITS.into())),
-            Try::Dead => self.clear_try()?,
-        }
-        let now = self.observer.look().await?.state;
-        let told = self.tell(&plan, &now).map_err(|problems| first(&problems))?;
-        let is_told = plan.changes.iter().any(is_netplans);
-        if is_told {
-            step(1, "check netplan's configuration");
-            self.check(told.then()).await?;
-            self.programs.at_rest().await?;
-            step(2, "write netplan's configuration");
-            self.mark()?;
-            let Told { last, composed, native } = &told;
-            if composed.text != Own::of(&last.files, OWN).text() {
-                self.folders.put(Folder::Run, OWN, Some(&composed.text))?;
-            }
-            if let Some(text) = native {
-                self.folders.put(Folder::Run, NATIVE, Some(text))?;
-            }
-            self.delete(&composed.delete_first, progress).await?;
-            step(3, "netplan apply");
-            self.programs.apply(&last.files).await?;
-        }
-        step(4, "what netplan leaves");
-        // What is kept is netplan's alone.
-        let (dormant, unkept) = Default::default();
-        let capabilities = Arc::new(Capabilities { dormant, unkept, ..self.capabilities() });
-        let mut touched = plan::Touched::default();
-        touched.extend(&plan);
-        let then = Config::read(&told.then()).map_err(|error| failure(refuse::broken(&error).message))?;
-        let others = Arc::new(self.others(&now, &touched, &then));
-        let rest = || {
-            let (plan, capabilities) = (plan.clone(), capabilities.clone());
-            let (was, others) = (now.clone(), others.clone());
-            let rest = move |now: &State| Rest {
-                ops: remainder::of_plan(&plan, now, &capabilities),
-                disturbed: remainder::disturbed(&was, now, &others),
-            };
-            async move { self.once_settled(rest).await }
-        };
-        let patience = if is_told { self.patience()? } else { Duration::ZERO };
-        let missing = self.finish(is_told.then_some(&told.last.files), rest, patience, progress).await?;
-        if is_told {
-            missing.complain()?;
-        }
-        self.kernel.run(&missing.ops, progress).await?;
-        if is_told { self.settle_macs(&then, progress).await } else { Ok(()) }
-    }
-
-    /// NetworkManager makes all of its links anew, also those that do not change, while udev is about to give each an
-    /// address of its own.
-    async fn settle_macs(&self, config: &Config, progress: Progress<'_>) -> Result<(), Failure> {
-        let asked = remainder::macs(&read(config, &self.devices()));
-        nm::macs::settle(&asked, &self.kernel, progress).await
-    }
-
-    /// Has netplan say whether it understands these files; what it said last is remembered.
-    async fn check(&self, files: Files) -> Result<(), Failure> {
-        if let Some(said) = self.said_of(&files) {
-            return said;
-        }
-        let said = self.programs.check(&files).await;
-        *self.checked.lock().unwrap_or_else(PoisonError::into_inner) = Some((files, said.clone()));
-        said
-    }
-
-    fn said_of(&self, files: &Files) -> Option<Result<(), Failure>> {
-        let checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-        checked.as_ref().filter(|(known, _)| known == files).map(|(_, said)| said.clone())
-    }
-
-    /// Waits until the renderer has done what it was told, and does what it leaves for good. `rest`: what is missing. The
-    /// answer is what should not be missing any more.
-    async fn wait<F>(
-        &self,
-        rest: impl Fn() -> F,
-        patience: Duration,
-        progress: Progress<'_>,
-    ) -> Result<Rest, Failure>
-    where
-        F: Future<Output = Result<Rest, Failure>>,
-    {
-        let mut end = Instant::now() + patience;
-        let mut revision = self.revision.clone();
-        let mut is_left_done = false;
-        let mut fewest = usize::MAX;
-        loop {
-            revision.borrow_and_update();
-            let rest = rest().await?;
-            if rest.is_done() {
-                return Ok(rest);
-            }
-            if rest.ops.len() < fewest {
-                // It goes on.
-                fewest = rest.ops.len();
-                end = Instant::now() + patience;
-            }
-            let left = remainder::left(&rest.ops);
-            if !left.is_empty() && !is_left_done {
-                is_left_done = true;
-                self.kernel.run(&left, progress).await?;
-                continue;
-            }
-            if timeout_at(end, revision.changed()).await.is_err() {
-                return Ok(rest);
-            }
-        }
-    }
-
-    /// The same, and a renderer that was disturbed in the middle begins anew. `told`: the files that netplan was to leave
-    /// behind, if it was told anything.
-    async fn finish<F>(
-        &self,
-        told: Option<&Files>,
-        rest: impl Fn() -> F,
-        patience: Duration,
-        progress: Progress<'_>,
-    ) -> Result<Rest, Failure>
-    where
-        F: Future<Output = Result<Rest, Failure>>,
-    {
-        let missing = self.wait(&rest, patience, progress).await?;
-        let Some(files) = told.filter(|_| patience == NETWORK_MANAGER_MAX) else { return Ok(missing) };
-        let (last, devices) = (self.images.files.last(), self.devices());
-        let is_defined = |name: &str| {
-            last.read.as_ref().is_ok_and(|configs| configs.all.netdef_of(name, &devices).is_some())
-        };
-        if !missing.is_renderers(is_defined) {
-            return Ok(missing);
-        }
-        self.programs.apply(files).await?;
-        self.wait(&rest, patience, progress).await
-    }
-
-    fn patience(&self) -> Result<Duration, Failure> {
-        let last = self.images.files.last();
-        let config = last.read.as_ref().map(|configs| &configs.all);
-        let config = config.map_err(|error| failure(refuse::broken(error).message))?;
-        let renderers = config.netdefs.values().map(|netdef| netdef.renderer);
-        let uses = |which| {
-            let default = self.renderer(config);
-            renderers.clone().any(|renderer| renderer.unwrap_or(default) == which)
-        };
-        Ok(if uses(Renderer::NetworkManager) { NETWORK_MANAGER_MAX } else { NETWORKD_MAX })
-    }
-
-    /// The interfaces that `config` defines and that are not touched by a change of `was`.
-    fn others(&self, was: &State, touched: &plan::Touched, config: &Config) -> BTreeSet<String> {
-        let (devices, reach) = (self.devices(), touched.reach(was, was));
-        let names = was.interfaces().iter().map(|interface| &interface.name);
-        let is_defined = |name: &&String| config.netdef_of(name, &devices).is_some();
-        names.filter(|name| !reach.contains(*name)).filter(is_defined).cloned().collect()
-    }
-
     async fn delete(&self, links: &[String], progress: Progress<'_>) -> Result<(), Failure> {
         let image = self.kernel.mirror().image();
         let there = links.iter().filter(|name| image.links.values().any(|link| *link.name == ***name));
         let ops: Vec<Op> = there.map(|link| Op::Delete { link: link.clone() }).collect();
         self.kernel.run(&ops, progress).await
     }
-
-    /// The way back from here.
-    async fn way_back(&self, snapshot: &Arc<Snapshot>, was: &Arc<Private>) -> Result<WayBack, Failure> {
-        let (snapshot, was) = (snapshot.clone(), was.clone());
-        let last = self.images.files.last();
-        // Of files that nobody understands nothing is applied.
-        let others =
-            last.read.as_ref().map(|configs| self.others(&snapshot.state, &snapshot.touched, &configs.all));
-        let others = others.unwrap_or_default();
-        let mirror = self.kernel.mirror().clone();
-        self.once_settled(move |now| {
-            let facts = Facts::of_links(&mirror.image());
-            let mut back = snapshot.way_back(now);
-            back.dns_resolver.clone_from(&now.dns_resolver);
-            let plan = plan::restore(&was.kernel.goal(back, &facts, now), now);
-            let reach = snapshot.touched.reach(&snapshot.state, now);
-            let disturbed = remainder::disturbed(&snapshot.state, now, &others);
-            let mut ops = remainder::ours(kernel::lower(&plan, now));
-            ops.extend(was.kernel.differences(&facts, |link| reach.contains(link)));
-            let rebuilt = plan.changes.iter().filter_map(|change| match change {
-                Change::Interface(change) if change.rebuild => Some(change.name.clone()),
-                _ => None,
-            });
-            WayBack { rest: Rest { ops, disturbed }, rebuilt: rebuilt.collect() }
-        })
-        .await
-    }
-
-    async fn go_back(
-        &self,
-        snapshot: &Arc<Snapshot>,
-        was: &Arc<Private>,
-        progress: Progress<'_>,
-    ) -> Result<(), Failure> {
-        self.programs.at_rest().await?;
-        self.settled().await?;
-        let mut done = Ok(());
-        let mut patience = Duration::ZERO;
-        let mut is_told = false;
-        let last = self.images.files.last();
-        let ours = [(OWN, &was.own), (NATIVE, &was.native)];
-        if self.is_marked() || ours.iter().any(|(name, was)| Own::of(&last.files, name) != **was) {
-            self.try_ends().await?;
-            self.mark()?;
-            for (name, was) in ours {
-                self.folders.put(Folder::Run, name, was.run.as_deref())?;
-                self.folders.put(Folder::Etc, name, was.etc.as_deref())?;
-            }
-            let way = self.way_back(snapshot, was).await?;
-            self.delete(&Vec::from_iter(way.rebuilt), progress).await?;
-            for _ in 0..APPLY_ROUNDS {
-                done = self.programs.apply(&last.files).await;
-                if done.is_ok() {
-                    break;
-                }
-            }
-            patience = self.patience().unwrap_or(NETWORKD_MAX);
-            is_told = true;
-        }
-        // As much as possible, whatever failed before.
-        for _ in 0..RESTORE_ROUNDS {
-            let rest = || async { Ok(self.way_back(snapshot, was).await?.rest) };
-            let files = is_told.then_some(&last.files);
-            done = done.and(match self.finish(files, rest, patience, progress).await {
-                Ok(missing) => self.kernel.run(&missing.ops, progress).await,
-                Err(failure) => Err(failure),
-            });
-            patience = Duration::ZERO;
-            if let (true, Ok(configs)) = (is_told, &self.images.files.last().read) {
-                done = done.and(self.settle_macs(&configs.all, progress).await);
-            }
-            if self.way_back(snapshot, was).await?.rest.ops.is_empty() {
-                break;
-            }
-        }
-        done?;
-        self.unmark()
-    }
-
-    /// Waits until somebody's `netplan try` has ended.
-    async fn try_ends(&self) -> Result<(), Failure> {
-        let end = Instant::now() + TRY_MAX;
-        loop {
-            match foreign::look(&self.root) {
-                Try::None => return Ok(()),
-                Try::Dead => return self.clear_try(),
-                Try::Waits if Instant::now() >= end => return Err(failure(WAITS.into())),
-                // Nothing tells of the end of another's process but looking.
-                Try::Waits => tokio::time::sleep(TRY_LOOK).await,
-            }
-        }
-    }
-
-    fn clear_try(&self) -> Result<(), Failure> {
-        foreign::clear(&self.root)
-            .map_err(|error| failure(format!("cannot take away what a dead `netplan try` left: {error}")))
-    }
-
-    fn is_marked(&self) -> bool {
-        // What cannot be looked at may be there.
-        self.scratch.join(TOLD).try_exists().unwrap_or(true)
-    }
-
-    fn mark(&self) -> Result<(), Failure> {
-        let mark = || {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.scratch)?;
-            fs::write(self.scratch.join(TOLD), "")
-        };
-        mark().map_err(|error| self.cannot_mark(&error))
-    }
-
-    fn unmark(&self) -> Result<(), Failure> {
-        match fs::remove_file(self.scratch.join(TOLD)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.cannot_mark(&error)),
-            _ => Ok(()),
-        }
-    }
-
-    fn cannot_mark(&self, error: &io::Error) -> Failure {
-        failure(format!("cannot write to {}: {error}", self.scratch.display()))
-    }
-
-    /// Interfaces that are not there, but that our file would bring; and those that are there, and that no
-    /// file defines.
-    fn kept(&self) -> (BTreeMap<String, Interface>, BTreeSet<String>) {
-        let last = self.images.files.last();
-        // Nothing can be planned without.
-        let (Ok(Configs { all, own, .. }), Ok(seen)) = (&last.read, self.observe()) else {
-            return Default::default();
-        };
-        let devices = self.devices();
-        let absent = own.netdefs.values().filter(|netdef| netdef.devices(&devices).is_empty());
-        let interface = |id: &str, kind| Interface::new(id, kind, InterfaceState::Down);
-        let dormant =
-            absent.filter_map(|netdef| Some((netdef.id.clone(), interface(&netdef.id, kind(netdef.kind)?))));
-        let known = |interface: &&Interface| {
-            interface.is_up() && NETDEFS.iter().any(|(_, kind)| kind == interface.kind())
-        };
-        let unkept = seen.state.interfaces().iter().filter(known).map(|interface| interface.name.clone());
-        let unkept = unkept.filter(|name| all.netdef_of(name, &devices).is_none());
-        (dormant.collect(), unkept.collect())
-    }
-
-    /// What netplan says against it; whoever carries it out is told why netplan cannot be asked.
-    fn complaint(&self, told: &Told) -> Option<Problem> {
-        let then = told.then();
-        let said = match self.said_of(&then) {
-            Some(said) => said,
-            None => {
-                let (answer, answered) = mpsc::channel();
-                let (programs, files) = (self.programs.clone(), then.clone());
-                self.runtime.spawn(async move { answer.send(programs.check(&files).await) });
-                let said = answered.recv_timeout(ANSWER_MAX).ok()?;
-                *self.checked.lock().unwrap_or_else(PoisonError::into_inner) = Some((then, said.clone()));
-                said
-            }
-        };
-        let Failure { kind, message, .. } = said.err()?;
-        let path = told.native.as_ref().and_then(|text| native::place(text, &message));
-        Some(Problem::new(kind, path.unwrap_or_else(Place::root), message))
-    }
 }
 
 const WAITS: &str = "a `netplan try` awaits confirmation: netplan applies nothing else until it has ended";
-
-/// Types of definitions, and what they make.
-const NETDEFS: [(Kind, InterfaceType); 8] = [
-    (Kind::Ethernet, InterfaceType::Ethernet),
-    (Kind::Bond, InterfaceType::Bond),
-    (Kind::Bridge, InterfaceType::LinuxBridge),
-    (Kind::Vlan, InterfaceType::Vlan),
-    (Kind::Vrf, InterfaceType::Vrf),
-    (Kind::Dummy, InterfaceType::Dummy),
-    (Kind::Veth, InterfaceType::Veth),
-    (Kind::Tunnel, InterfaceType::Vxlan),
-];
-
-fn kind(kind: Kind) -> Option<InterfaceType> {
-    NETDEFS.iter().find(|(known, _)| *known == kind).map(|(_, made)| made.clone())
-}
-
-/// A cable whose other end is in another network namespace is not.
-fn can_be_made_again(interface: &Interface) -> bool {
-    let is_far = *interface.kind() == InterfaceType::Veth && interface.veth.is_none();
-    plan::is_removable(interface) && !is_far
-}
-
-/// Whether netplan has anything to do with it.
-fn is_netplans(change: &Change) -> bool {
-    match change {
-        Change::Interface(_) | Change::Route(_) | Change::Rule(_) | Change::Dns(_) | Change::Network(_) => {
-            true
-        }
-        Change::Hostname(_) | Change::OvsDb(_) | Change::Ovn(_) => false,
-    }
-}
 
 fn failure(message: String) -> Failure {
     Failure { kind: ErrorKind::PluginFailure, subject: None, message }
 }
 
-/// What was fine while it was planned is not any more.
-fn first(problems: &[Problem]) -> Failure {
-    problems.first().map_or_else(
-        || failure("cannot say why not".into()),
-        |problem| Failure {
-            kind: problem.kind,
-            subject: problem.interface.clone(),
-            message: problem.message.clone(),
-        },
-    )
-}
-
 impl Backend for NetplanBackend {
     fn capabilities(&self) -> Capabilities {
         let (dormant, unkept) = self.kept();
+        let mut interface_types = self.kernel.kinds().types();
+        if self.images.database.image().is_some() {
+            interface_types.extend([InterfaceType::OvsBridge, InterfaceType::OvsInterface]);
+        }
         Capabilities {
             backend: "netplan",
-            interface_types: self.kernel.kinds().types(),
+            interface_types,
             vlan_filtering: self.kernel.kinds().vlan_filtering,
-            volatile_until_commit: true,
+            // Until then it is in /run; but a loss of power may come after a commit has begun to keep it in /etc.
+            volatile_until_commit: false,
             // netplan has no place for an interface that is defined and down.
             profiles: false,
+            names: true,
             persists: true,
+            ovs_local: true,
             own_net: None,
             dormant,
             unkept,
@@ -648,31 +220,44 @@ impl Backend for NetplanBackend {
         Ok(Some(native::beside(desired, native, meaning)))
     }
 
-    /// Has netplan look at the files as they would be, if nobody has yet.
     fn refuse(&self, plan: &Plan) -> Vec<Problem> {
-        let mut problems = refuse::refuse(plan, &self.kernel.kinds().types());
-        problems.extend(nm::without_netdev_tables(plan));
-        if !plan.changes.iter().any(is_netplans) {
-            return problems;
-        }
-        if foreign::look(&self.root) == Try::Waits {
-            problems.push(Problem::new(ErrorKind::PluginFailure, Place::root(), WAITS));
-        }
-        // Whoever carries the plan out says why nothing can be seen.
-        if let Ok(seen) = self.observe() {
-            match self.tell(plan, &seen.state) {
-                Ok(told) => problems.extend(self.complaint(&told)),
-                Err(refused) => problems.extend(refused),
-            }
-        }
-        problems
+        self.judge(plan).err().unwrap_or_default()
     }
 
-    /// Also what the files say now: a few small ones. Who waits for a sync is told why they cannot be read.
-    fn observe(&self) -> Result<Observation, Failure> {
-        if let Ok(files) = self.folders.read() {
-            self.images.files.take(files);
+    /// Has netplan look at the files as they would be, if nobody has yet. The remarks are about what files of others
+    /// define as well.
+    fn judge(&self, plan: &Plan) -> Result<Vec<String>, Vec<Problem>> {
+        let mut problems = refuse::refuse(plan, &self.kernel.kinds().types());
+        problems.extend(nm::without_netdev_tables(plan));
+        let database = &self.images.database;
+        problems.extend(openvswitch::refuse(plan, database.image().as_deref()));
+        problems.extend(of_database::refuse(plan, database));
+        problems.extend(of_database::unserved(plan, database));
+        let mut remarks = Vec::new();
+        if plan.changes.iter().any(is_netplans) {
+            if foreign::look(&self.root) == Try::Waits {
+                problems.push(Problem::new(ErrorKind::PluginFailure, Place::root(), WAITS));
+            }
+            // Whoever carries the plan out says why nothing can be seen.
+            match self.observe().ok().map(|seen| self.tell(plan, &seen.state)) {
+                Some(Ok(told)) if told.uses_openvswitch() && !openvswitch::runs(&self.root) => {
+                    let text = openvswitch::DOES_NOT_RUN;
+                    problems.push(Problem::new(ErrorKind::PluginFailure, Place::root(), text));
+                }
+                Some(Ok(told)) => {
+                    problems.extend(self.complaint(&told));
+                    remarks = told.composed.remarks;
+                }
+                Some(Err(refused)) => problems.extend(refused),
+                None => {}
+            }
         }
+        if problems.is_empty() { Ok(remarks) } else { Err(problems) }
+    }
+
+    /// Also what the files say now: a few small ones. Whoever plans is told why they cannot be read.
+    fn observe(&self) -> Result<Observation, Failure> {
+        self.images.files.take(self.folders.read());
         self.observer.observe()
     }
 
@@ -691,8 +276,8 @@ impl Backend for NetplanBackend {
     fn snapshot(&self) -> Doing<'_, Snapshot> {
         Box::pin(async {
             self.settled().await?;
-            let last = self.images.files.last();
-            let (own, native) = (Own::of(&last.files, OWN), Own::of(&last.files, NATIVE));
+            let files = self.folders.read()?;
+            let (own, native) = (Own::of(&files, OWN), Own::of(&files, NATIVE));
             if own.run.is_none() && native.run.is_none() {
                 // What netplan was told has been committed.
                 self.unmark()?;

@@ -9,7 +9,8 @@ use crate::state::{DnsResolver, Interface, Ip, State};
 /// `said`: what all files say together, as a document.
 pub(super) fn lay(mut kernel: State, said: &State) -> State {
     for interface in kernel.interfaces.iter_mut().flatten().filter(|one| !one.kind().is_userspace()) {
-        if let Some(said) = said.interfaces().iter().find(|said| said.name == interface.name) {
+        let is_it = |said: &&Interface| said.name == interface.name && !said.kind().is_userspace();
+        if let Some(said) = said.interfaces().iter().find(is_it) {
             complete(interface, said);
         }
     }
@@ -22,6 +23,11 @@ pub(super) fn lay(mut kernel: State, said: &State) -> State {
 
 fn complete(interface: &mut Interface, said: &Interface) {
     interface.ieee8021x.clone_from(&said.ieee8021x);
+    interface.profile_name.clone_from(&said.profile_name);
+    // Ports of a bond may all have one address: then it finds none of them.
+    if said.mac_address == interface.mac_address {
+        interface.identifier = said.identifier;
+    }
     // NetworkManager listens, waits and balances in user space.
     if said.lldp.is_some() {
         interface.lldp.clone_from(&said.lldp);

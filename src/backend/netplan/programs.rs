@@ -4,13 +4,15 @@
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::folders::Folders;
 use crate::backend::Failure;
-use crate::netplan::{Files, Version};
+use crate::netplan::{Files, Report, Version};
 use crate::state::ErrorKind;
 use crate::system::systemd::{Ended, Manager, Program};
 
@@ -26,16 +28,25 @@ const TOOLS: [&str; 2] = ["/usr/sbin/netplan", "/usr/bin/netplan"];
 /// Names of services. One of each runs at a time.
 const APPLY: &str = "nmstated-netplan-apply.service";
 const CHECK: &str = "nmstated-netplan-check.service";
+const STATUS: &str = "nmstated-netplan-status.service";
+const NETWORKMANAGER: &str = "NetworkManager.service";
+/// What `netplan status` starts where it does not run, to ask it: with nothing to manage it is of no use.
+const STARTED: [&str; 3] =
+    ["systemd-networkd.socket", "systemd-networkd-varlink.socket", "systemd-networkd.service"];
 
 /// Longest that an apply may take: a hundred VLANs took NetworkManager a minute.
 const APPLY_MAX: Duration = Duration::from_secs(110);
 const CHECK_MAX: Duration = Duration::from_secs(20);
+const STATUS_MAX: Duration = Duration::from_secs(20);
 /// How long one that an earlier process started may go on.
 const EARLIER_MAX: Duration = Duration::from_secs(40);
 /// How long systemd may take to say that there is none.
 const ASK_MAX: Duration = Duration::from_secs(60);
+/// How long each command that netplan gives to Open vSwitch waits for ovs-vswitchd, in seconds; without end otherwise
+/// (ovs-vsctl(8), `--timeout`, which has this variable behind it).
+const FORWARDER_MAX: &str = "OVS_CTL_TIMEOUT=20";
 /// What of an output is looked at.
-const OUTPUT_MAX: u64 = 64 << 10;
+const OUTPUT_MAX: u64 = 4 << 20;
 
 /// The status of an apply that found the configuration invalid, and so changed nothing.
 const NOTHING_TOUCHED: i32 = 78;
@@ -48,6 +59,8 @@ pub(super) struct Programs {
     pub(super) version: Version,
     /// A folder of ours, of root alone.
     scratch: PathBuf,
+    /// Several may plan at once, and there is one folder to check in. Whatever else runs is asked for one by one.
+    check: Arc<Mutex<()>>,
 }
 
 impl Programs {
@@ -56,11 +69,12 @@ impl Programs {
     pub(super) fn find(scratch: &Path) -> Option<Self> {
         let (generator, version) = GENERATORS.into_iter().find(|(path, _)| Path::new(path).exists())?;
         let tool = TOOLS.into_iter().find(|path| Path::new(path).exists())?;
-        Some(Self { generator, tool, version, scratch: scratch.to_owned() })
+        Some(Self { generator, tool, version, scratch: scratch.to_owned(), check: Arc::default() })
     }
 
     /// Has netplan say whether it understands these files. Nothing of the host is changed.
     pub(super) async fn check(&self, files: &Files) -> Result<(), Failure> {
+        let _turn = self.check.lock().await;
         let root = self.scratch.join("check");
         Folders::copy(files, &root)?;
         let root = root.display().to_string();
@@ -94,6 +108,48 @@ impl Programs {
         Err(Failure { kind: ErrorKind::PluginFailure, subject: None, message })
     }
 
+    /// Asks netplan what of its files it finds missing in the system. What it starts to find out is stopped again.
+    pub(super) async fn status(&self) -> Result<Report, Failure> {
+        let manager = Manager::connect().await.map_err(|error| bus(&error))?;
+        let mut rested = Vec::new();
+        for unit in STARTED {
+            if !is_running(&manager, unit).await? {
+                rested.push(unit);
+            }
+        }
+        let command = [self.tool, "status", "--diff", "--format", "json"];
+        let description = "Have netplan compare the network with its configuration for nmstated";
+        let said = self.run(STATUS, description, &command, STATUS_MAX).await;
+        self.rest(manager, &rested).await?;
+        let (ended, output) = said?;
+        match Report::read(&output) {
+            Some(report) if ended == Ended::Exit(0) => Ok(report),
+            _ => {
+                let why = complaint(&output, "").unwrap_or_else(|| words(&ended, STATUS_MAX));
+                Err(failure(format!("netplan cannot say what is missing: {why}")))
+            }
+        }
+    }
+
+    /// Starts NetworkManager where an apply that did not end has left it stopped.
+    pub(super) async fn start_networkmanager(&self) -> Result<(), Failure> {
+        let start = async { Manager::connect().await?.start(NETWORKMANAGER).await };
+        match timeout(ASK_MAX, start).await {
+            Ok(done) => done.map(drop).map_err(|error| bus(&error)),
+            Err(_) => Err(failure("systemd does not start NetworkManager".into())),
+        }
+    }
+
+    /// Stops those of these services that run.
+    async fn rest(&self, mut manager: Manager, units: &[&str]) -> Result<(), Failure> {
+        for unit in units {
+            if is_running(&manager, unit).await? {
+                manager.stop(unit).await.map_err(|error| bus(&error))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Waits until no apply runs that an earlier process has begun.
     pub(super) async fn at_rest(&self) -> Result<(), Failure> {
         let wait = async { Manager::connect().await?.ended(APPLY, EARLIER_MAX).await };
@@ -110,9 +166,15 @@ impl Programs {
         command: &[&str],
         limit: Duration,
     ) -> Result<(Ended, String), Failure> {
-        let output = self.scratch.join("output");
-        let program = Program { unit, description, command, output: &output, limit };
-        let run = async { Manager::connect().await?.run(program).await };
+        let output = self.scratch.join(unit).with_extension("output");
+        let environment = &[FORWARDER_MAX];
+        let program = Program { unit, description, command, environment, output: &output, limit };
+        let run = async {
+            let mut manager = Manager::connect().await?;
+            // One of an earlier process, or of whoever stopped waiting for it, has the name, and perhaps the folder.
+            manager.ended(unit, limit).await?;
+            manager.run(program).await
+        };
         let ended = run.await.map_err(|error| bus(&error))?;
         let said =
             read(&output).map_err(|error| failure(format!("cannot read what netplan said: {error}")))?;
@@ -120,8 +182,16 @@ impl Programs {
     }
 }
 
+async fn is_running(manager: &Manager, unit: &str) -> Result<bool, Failure> {
+    let state = manager.state(unit).await.map_err(|error| bus(&error))?;
+    Ok(state.is_some_and(|state| state == "active" || state == "activating"))
+}
+
 /// How lines begin that tell of a program which netplan or systemd has run in vain. They name programs and units only.
 const PROGRAMS: [&str; 3] = ["subprocess.CalledProcessError: ", "Failed to ", "Job for "];
+
+/// The one complaint that repeats a secret.
+const SECRET: &str = "invalid tunnel key";
 
 /// What is wrong, in netplan's words but without the line of the file, which may hold a secret.
 fn complaint(output: &str, root: &str) -> Option<String> {
@@ -134,6 +204,7 @@ fn complaint(output: &str, root: &str) -> Option<String> {
     };
     let line = output.lines().find(is_one)?;
     let line = line.strip_prefix("ERROR:").map_or(line, str::trim);
+    let line = line.find(SECRET).map_or(line, |at| &line[..at + SECRET.len()]);
     Some(line.strip_prefix(root).unwrap_or(line).trim_end_matches(':').to_owned())
 }
 
@@ -189,6 +260,11 @@ mod tests {
             (
                 "ERROR: eth8: NetworkManager only supports unicast routes\n\n",
                 Some("eth8: NetworkManager only supports unicast routes"),
+            ),
+            (
+                "/run/nmstated/netplan/check/etc/netplan/9.yaml:4:7: Error in network definition: invalid tunnel key \
+                 'hunter2'\n      keys: hunter2\n",
+                Some("/etc/netplan/9.yaml:4:7: Error in network definition: invalid tunnel key"),
             ),
             ("Traceback (most recent call last):\n  secret", None),
             (

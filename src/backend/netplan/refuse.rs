@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::backend::kernel;
 use crate::netplan::{Broken, Refusal};
 use crate::plan::{Action, Change, Plan};
 use crate::state::{ErrorKind, InterfaceType, Path, Problem, Segment};
@@ -14,16 +13,13 @@ pub(super) fn refuse(plan: &Plan, types: &BTreeSet<InterfaceType>) -> Vec<Proble
         let Change::Interface(change) = change else { continue };
         let after = change.after.as_ref().filter(|after| after.is_up());
         let is_made = after.is_some() && (change.action == Action::Add || change.rebuild);
-        if is_made && change.kind.is_virtual() && !types.contains(&change.kind) {
+        let is_of_ovs = matches!(change.kind, InterfaceType::OvsBridge | InterfaceType::OvsInterface);
+        if is_made && change.kind.is_virtual() && !is_of_ovs && !types.contains(&change.kind) {
             let message = format!("this kernel cannot make interfaces of type `{}`", change.kind);
             let (path, message) = placed(plan, Some(&change.name), &Path::root().key("type"), message);
             problems.push(Problem::new(ErrorKind::NotSupportedError, path, message));
         }
     }
-    problems.extend(kernel::refuse::database(
-        plan,
-        "netplan's files do not hold the settings of Open vSwitch's database",
-    ));
     problems
 }
 
@@ -44,7 +40,7 @@ pub(super) fn broken(Broken { file, problem }: &Broken) -> Problem {
 }
 
 /// A place in the document. What is drawn in has none of its own, and is named instead.
-fn placed(plan: &Plan, interface: Option<&str>, path: &Path, text: String) -> (Path, String) {
+pub(super) fn placed(plan: &Plan, interface: Option<&str>, path: &Path, text: String) -> (Path, String) {
     let Some(name) = interface else { return (path.clone(), text) };
     let origin = plan.origins.iter().find(|((of, _), _)| of == name).map(|(_, origin)| origin);
     let Some(origin) = origin else {

@@ -2,16 +2,23 @@
 
 use std::collections::BTreeSet;
 
+use super::openvswitch;
 use crate::backend::Failure;
 use crate::backend::kernel::{self, op::Op};
+use crate::backend::openvswitch::Todo;
 use crate::plan::{self, Capabilities, Options, Plan};
 use crate::state::{ErrorKind, Interface, InterfaceType, Ip, Mac, State};
 
-/// What is still to be done of `plan`.
-pub(super) fn of_plan(plan: &Plan, now: &State, capabilities: &Capabilities) -> Vec<Op> {
+/// What is still to be done of `plan`, by the kernel and by Open vSwitch's database.
+pub(super) fn of_plan(plan: &Plan, now: &State, capabilities: &Capabilities) -> (Vec<Op>, Vec<Todo>) {
     // Whatever cannot be planned any more, verification finds.
     let rest = plan::plan(&plan.expected, now, capabilities, &Options::default());
-    rest.map_or_else(|_| Vec::new(), |rest| ours(kernel::lower(&rest, now)))
+    rest.map_or_else(|_| Default::default(), |rest| (kernel_ops(&rest, now), openvswitch::left(&rest)))
+}
+
+/// The part of a plan that the kernel carries out.
+pub(super) fn kernel_ops(plan: &Plan, now: &State) -> Vec<Op> {
+    ours(kernel::lower(&openvswitch::for_kernel(plan, now), &openvswitch::hide(now)))
 }
 
 /// Without what belongs to the renderer or the resolver alone: they would set it back.
@@ -36,60 +43,74 @@ pub(super) fn left(rest: &[Op]) -> Vec<Op> {
         )
     };
     let there = |op: &&Op| op.subject().is_none_or(|link| !is_made(link));
-    rest.iter().filter(is_left).filter(there).cloned().collect()
+    // A link that is down for a moment, to be attached or changed, is the renderer's to take down: of one that others
+    // have taken down NetworkManager waits for the carrier.
+    let comes_up = |link: &str| {
+        rest.iter().any(|op| matches!(op, Op::Attach { .. } | Op::Up { .. }) && op.subject() == Some(link))
+    };
+    let stays = |op: &&Op| !matches!(op, Op::Down { link } if comes_up(link));
+    rest.iter().filter(is_left).filter(there).filter(stays).cloned().collect()
 }
 
 /// What is still to be done.
 pub(super) struct Rest {
     pub ops: Vec<Op>,
-    /// An interface that does not change and is not yet as it was.
-    pub disturbed: Option<String>,
+    /// In Open vSwitch's database.
+    pub database: Vec<Todo>,
+    /// Interfaces that do not change and are not yet as they were.
+    pub disturbed: Vec<String>,
 }
 
 impl Rest {
     pub(super) fn is_done(&self) -> bool {
-        self.ops.is_empty() && self.disturbed.is_none()
+        self.ops.is_empty() && self.database.is_empty() && self.disturbed.is_empty()
     }
 
-    /// Whether some of it is what a renderer always does for what is defined: one that was restarted in the middle may take
-    /// a link for somebody else's.
-    pub(super) fn is_renderers(&self, is_defined: impl Fn(&str) -> bool) -> bool {
-        let is_one = |op: &Op| {
-            let is_link = matches!(op, Op::Create { .. } | Op::Attach { .. } | Op::Up { .. });
-            is_link || matches!(op, Op::AddAddress { .. } | Op::AddRoute(_))
-        };
-        let mut ops = self.ops.iter().filter(|op| is_one(op));
-        self.disturbed.is_some() || ops.any(|op| op.subject().is_some_and(&is_defined))
+    /// The interfaces of which a renderer has left out what it does by itself: one that was killed in the middle, and
+    /// started again, takes a link for somebody else's. `is_its`: whether it does everything for that interface.
+    pub(super) fn left_out(&self, is_its: impl Fn(&str) -> bool) -> BTreeSet<String> {
+        let of_ops = self.ops.iter().filter(|op| is_renderers(op)).filter_map(Op::subject);
+        let of_ops = of_ops.filter(|name| is_its(name)).map(str::to_owned);
+        of_ops.chain(self.disturbed.iter().cloned()).collect()
     }
 
-    /// What only we had made would not be there after a reboot; and what did not change is not lost silently.
-    pub(super) fn complain(&self) -> Result<(), Failure> {
-        let failed = |subject: &str, message: &str| Failure {
-            kind: ErrorKind::PluginFailure,
-            subject: Some(subject.to_owned()),
-            message: message.to_owned(),
+    /// What only we had made would not be there after a reboot, or not be the renderer's; and what did not change is not
+    /// lost silently.
+    pub(super) fn complain(&self, is_its: impl Fn(&str) -> bool) -> Result<(), Failure> {
+        let failed = |subject: &str, message: String| {
+            Err(Failure { kind: ErrorKind::PluginFailure, subject: Some(subject.to_owned()), message })
         };
         if let Some(link) = not_made(&self.ops) {
-            return Err(failed(
-                link,
-                "netplan has applied the configuration, but its renderer did not make it",
-            ));
+            let message = "netplan has applied the configuration, but its renderer did not make it";
+            return failed(link, message.into());
         }
-        self.disturbed.as_ref().map_or(Ok(()), |name| {
-            Err(failed(name, "netplan's renderer has not brought it back, although it was not to change"))
+        let mut left_out = self.ops.iter().filter(|op| is_renderers(op));
+        if let Some(op) = left_out.find(|op| op.subject().is_some_and(&is_its)) {
+            let message =
+                format!("netplan has applied the configuration, but its renderer has not done this: {op}");
+            return failed(op.subject().unwrap_or_default(), message);
+        }
+        self.disturbed.first().map_or(Ok(()), |name| {
+            failed(name, "netplan's renderer has not brought it back, although it was not to change".into())
         })
     }
 }
 
-/// Which of these is not yet as it was: NetworkManager starts anew with each apply, and everything that netplan
+/// What a renderer always does itself for what is defined.
+fn is_renderers(op: &Op) -> bool {
+    let is_link = matches!(op, Op::Create { .. } | Op::Attach { .. } | Op::Up { .. });
+    is_link || matches!(op, Op::AddAddress { .. } | Op::AddRoute(_))
+}
+
+/// Which of these are not yet as they were: NetworkManager starts anew with each apply, and everything that netplan
 /// defines with it.
-pub(super) fn disturbed(was: &State, now: &State, names: &BTreeSet<String>) -> Option<String> {
-    let mut were = was.interfaces().iter().filter(|was| was.is_up() && names.contains(&was.name));
-    let found = were.find(|was| {
+pub(super) fn disturbed(was: &State, now: &State, names: &BTreeSet<String>) -> Vec<String> {
+    let were = was.interfaces().iter().filter(|was| was.is_up() && names.contains(&was.name));
+    let found = were.filter(|was| {
         let now = now.interfaces().iter().find(|now| now.name == was.name && now.kind() == was.kind());
         now.is_none_or(|now| !now.is_up() || now.controller != was.controller || lost_address(was, now))
     });
-    found.map(|interface| interface.name.clone())
+    found.map(|interface| interface.name.clone()).collect()
 }
 
 /// A static address, or all of those that the network gave it.
@@ -139,10 +160,34 @@ mod tests {
         let create =
             |link: &str| Op::Create { link: link.into(), is: dummy.clone(), mac: None, settled: false };
         let mtu = |link: &str| Op::Mtu { link: link.into(), is: 1400 };
-        let rest = [create("a0"), mtu("a0"), mtu("eth1"), Op::Up { link: "eth1".into() }];
+        let (down, up) =
+            (|link: &str| Op::Down { link: link.into() }, |link: &str| Op::Up { link: link.into() });
+        let rest = [create("a0"), mtu("a0"), mtu("eth1"), up("eth1")];
         assert_eq!(left(&rest), [mtu("eth1")]);
+        let attach = Op::Attach { link: "eth2".into(), to: "bond0".into() };
+        assert_eq!(left(&[down("eth1"), down("eth2"), down("eth3"), attach, up("eth3")]), [down("eth1")]);
         assert_eq!(not_made(&rest), Some("a0"));
         assert_eq!(not_made(&rest[2..]), None);
+    }
+
+    #[test]
+    fn what_the_renderer_does_itself_is_not_ours_to_do() {
+        let address = Op::AddAddress {
+            link: "br0".into(),
+            address: "192.0.2.1".parse().expect("an address"),
+            prefix: 24,
+            metric: None,
+            no_dad: false,
+        };
+        let ops = vec![Op::Mtu { link: "eth1".into(), is: 1400 }, address, Op::Up { link: "eth2".into() }];
+        let rest = Rest { ops, database: Vec::new(), disturbed: vec!["eth3".into()] };
+        let defined = |name: &str| name != "eth2";
+        assert_eq!(rest.left_out(defined), ["br0", "eth3"].map(str::to_owned).into_iter().collect());
+        let failure = rest.complain(defined).expect_err("what only we had made");
+        assert_eq!(failure.subject.as_deref(), Some("br0"));
+        assert!(failure.message.contains("192.0.2.1"), "{}", failure.message);
+        let rest = Rest { disturbed: Vec::new(), ..rest };
+        assert_eq!(rest.complain(|name| name == "eth1"), Ok(()));
     }
 
     #[test]
@@ -173,11 +218,11 @@ mod tests {
         let renewed = "{ip: 198.51.100.8, prefix-length: 24, valid-life-time: 90sec}";
         let was = with(one, lease);
         let both = ["eth0", "eth1"].map(str::to_owned).into_iter().collect();
-        let is_disturbed = |now: &State| disturbed(&was, now, &both).is_some();
+        let is_disturbed = |now: &State| !disturbed(&was, now, &both).is_empty();
         assert!(!is_disturbed(&with(&format!("{one}, {other}"), renewed)));
         assert!(is_disturbed(&with(other, lease)));
         assert!(is_disturbed(&with(one, "")));
-        assert!(is_disturbed(&State::empty()));
-        assert_eq!(disturbed(&was, &State::empty(), &BTreeSet::new()), None);
+        assert_eq!(disturbed(&was, &State::empty(), &both), ["eth0", "eth1"]);
+        assert!(disturbed(&was, &State::empty(), &BTreeSet::new()).is_empty());
     }
 }

@@ -65,6 +65,7 @@ use self::work::Work;
 use super::kernel::op::Op;
 use super::kernel::{self, Facts, KernelBackend};
 use super::observer::Observer;
+use super::openvswitch;
 use super::{
     Availability, Backend, Capabilities, Doing, Failure, Observation, Progress, SafetyNet, Snapshot,
 };
@@ -173,7 +174,7 @@ impl NmBackend {
     async fn seen_with(&self, told: impl Future<Output = Result<(), nm::Error>>) -> Result<(), Failure> {
         let (kernel, told, written) = tokio::join!(self.kernel.settled(), told, self.database.sync());
         kernel?;
-        written.map_err(|error| database::failure(error.to_string()))?;
+        written.map_err(|error| openvswitch::failure(error.to_string()))?;
         told.map_err(|error| refused("look at NetworkManager", &error))?;
         self.images.scripts.take(self.scripts.read()?);
         Ok(())
@@ -267,7 +268,7 @@ impl NmBackend {
             let mut amiss = remainder::amiss(&back, now, &was);
             amiss.retain(|name| !renewed.contains(name));
             let mut work = restore::way_back(&was, image, &touch, &snapshot.touched, &amiss);
-            work.database = database::way_back(&back, now);
+            work.database = openvswitch::way_back(&back, now);
             let back = remainder::goal(back, now, &was, &held);
             let goal = was.kernel.goal(back, &facts, now);
             let mut ops = kernel::lower(&plan::restore(&goal, now), now);
@@ -290,8 +291,8 @@ impl NmBackend {
         for _ in 0..RESTORE_ROUNDS {
             self.comes().await?;
             // Without it, the way back of what it keeps is not known. Whether it has come is seen then.
-            if database::is_needed(snapshot) {
-                database::comes(&self.database, COMES_MAX).await;
+            if openvswitch::is_needed(snapshot) {
+                openvswitch::comes(&self.database, COMES_MAX).await;
             }
             self.settled_afresh().await?;
             let way = self.way_back(snapshot, was, &reached, &renewed).await?;
@@ -333,7 +334,9 @@ impl Backend for NmBackend {
             // Profiles are kept in memory; global name servers and the host name cannot be.
             volatile_until_commit: false,
             profiles: true,
+            names: true,
             persists: true,
+            ovs_local: false,
             own_net: Some(checkpoint::NAME),
             dormant,
             unkept,
@@ -345,7 +348,7 @@ impl Backend for NmBackend {
             (Some(image), Ok(seen)) => {
                 let mut problems =
                     refuse::refuse(plan, &seen.state, &image, &self.capabilities().interface_types);
-                problems.extend(database::refuse(plan, &self.database));
+                problems.extend(openvswitch::refuse(plan, &self.database));
                 if !image.global_dns.is_empty()
                     && let Some(file) = configuration::sets_global_dns(&self.root)
                 {
@@ -360,7 +363,7 @@ impl Backend for NmBackend {
     }
 
     fn unserved(&self, plan: &Plan) -> Vec<Problem> {
-        database::unserved(plan, &self.database)
+        openvswitch::unserved(plan, &self.database)
     }
 
     fn observe(&self) -> Result<Observation, Failure> {

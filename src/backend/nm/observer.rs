@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use super::database;
 use super::scripts::{self, Files};
 use super::settle::absent;
 use crate::backend::kernel;
 use crate::backend::observer::Source;
+use crate::backend::openvswitch;
 use crate::backend::{Availability, Failure, Observation};
 use crate::kernel::mirror::Mirror;
 use crate::nm::Client;
@@ -70,7 +70,7 @@ impl Source for Images {
         let revision = self.revision();
         let kernel = cache.kernel.0.show(&self.mirror.image());
         let image = self.client.image().ok_or_else(absent)?;
-        let mut state = database::lay(cache.overlay.lay(&kernel, &image), &self.database);
+        let mut state = openvswitch::lay(cache.overlay.lay(&kernel, &image), &self.database);
         scripts::show(&mut state, &self.scripts.files());
         Ok(Observation { state: Arc::new(state), revision })
     }

@@ -418,6 +418,7 @@ mod tests {
             vlan_filtering: true,
             volatile_until_commit: true,
             profiles: true,
+            names: true,
             persists: true,
             ..Capabilities::default()
         };

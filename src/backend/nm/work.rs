@@ -11,9 +11,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::kernel::op::Op;
+use crate::backend::openvswitch::Todo;
 use crate::nm::image::{Device, Image, ObjectPath};
 use crate::nm::{Profile, Value};
-use crate::plan::{OvnChange, OvsDbChange};
 use crate::state::{Interface, InterfaceType};
 
 /// All that carries out a plan.
@@ -29,7 +29,7 @@ pub(super) struct Work {
     /// What only the kernel keeps, after the wait.
     pub kernel: Vec<Op>,
     /// What only the database of Open vSwitch keeps, after the wait.
-    pub database: Vec<Database>,
+    pub database: Vec<Todo>,
 }
 
 impl Work {
@@ -131,21 +131,6 @@ pub(super) enum Until {
     Left { uuid: String },
     /// There is no such device.
     Gone,
-}
-
-/// What only the database of Open vSwitch keeps.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Database {
-    Settings(OvsDbChange),
-    Mappings(OvnChange),
-    /// A bridge without ports, as it shall be: NetworkManager makes a bridge with its first port.
-    EmptyBridge(Box<Interface>),
-    /// NetworkManager removes only what it has made.
-    NoBridge(String),
-    NoPort {
-        bridge: String,
-        port: String,
-    },
 }
 
 /// A script that NetworkManager's dispatcher runs for an interface.
@@ -322,18 +307,6 @@ impl fmt::Display for Step {
             Self::Hostname(name) if name.is_empty() => f.write_str("remove the persistent host name"),
             Self::Hostname(name) => write!(f, "set the persistent host name to {name}"),
             Self::Back(back) => back.fmt(f),
-        }
-    }
-}
-
-impl fmt::Display for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Settings(_) => f.write_str("set the settings of Open vSwitch"),
-            Self::Mappings(_) => f.write_str("set the mappings of OVN"),
-            Self::EmptyBridge(bridge) => write!(f, "make bridge {} without ports", bridge.name),
-            Self::NoBridge(bridge) => write!(f, "remove bridge {bridge}"),
-            Self::NoPort { bridge, port } => write!(f, "remove port {port} of bridge {bridge}"),
         }
     }
 }

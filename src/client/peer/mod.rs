@@ -87,7 +87,12 @@ fn command(command: Command, output: &mut Output) -> Result<(), Ended> {
                 timeout: None,
                 no_verify,
                 probing: Probing { probe: Vec::new(), no_probes: false },
-                planning: Planning { memory_only, override_iface: false, client_address: None },
+                planning: Planning {
+                    memory_only,
+                    override_iface: false,
+                    client_address: None,
+                    backend: None,
+                },
             },
         }),
         Command::Gc { file } => {
@@ -150,10 +155,6 @@ fn apply(arguments: &Apply, output: &mut Output) -> Result<(), Ended> {
         return Err(Ended { failure: Failure::error(ErrorKind::InvalidArgument, message), code: NOT_READ });
     };
     let sources = commands::read(&Files { files: arguments.files.clone() }, output)?;
-    if arguments.kernel && Daemon::connect(None)?.status()?.backend != "kernel" {
-        let message = "nmstated changes this network through its backend, not the kernel alone";
-        return Err(Failure::error(ErrorKind::NotSupportedError, message).into());
-    }
     let mut interrupts = follow::Interrupts::take()?;
     let mut join: Option<TransactionId> = None;
     for source in &sources {
@@ -168,6 +169,7 @@ fn apply(arguments: &Apply, output: &mut Output) -> Result<(), Ended> {
             ("commit", arguments.no_commit.then_some(json!(false))),
             ("memory_only", when(arguments.memory_only)),
             ("override_interfaces", when(arguments.override_iface)),
+            ("backend", arguments.kernel.then_some(json!("kernel"))),
             ("join", join.map(|id| json!(id))),
         ]);
         daemon.apply(Some(&source.text), options)?;

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use serde_json::{Map, Value as Json};
 
 use super::{Composer, Draft, contains, json_of, merge};
-use crate::netplan::row::{pass, plain};
+use crate::netplan::row::{pass, plain, unpass};
 use crate::netplan::write::routes;
 use crate::netplan::{File, Folder, Kind, Netdef, OWN, Renderer, Tree, Version};
 use crate::state::{Node, Route, RouteRule};
@@ -46,7 +46,7 @@ impl Facts {
 
 impl Composer<'_> {
     /// What a definition says with what others say of it.
-    fn merged(&self, id: &str) -> Map<String, Json> {
+    pub(super) fn merged(&self, id: &str) -> Map<String, Json> {
         let foreign = self.foreign.netdefs.get(id).map(|netdef| json_of(&netdef.keys));
         let mut keys = foreign.and_then(|keys| keys.as_object().cloned()).unwrap_or_default();
         if self.touched.contains_key(id) {
@@ -118,6 +118,19 @@ impl Composer<'_> {
         let is_whole = self.wanted.nowhere.is_some();
         let wanted = self.wanted.nowhere.as_deref().unwrap_or(&self.wanted.routes);
         let mut left: Vec<&Route> = wanted.iter().filter(is_asked).collect();
+        let mut held_elsewhere = Vec::new();
+        for entry in
+            self.foreign.netdefs.values().filter_map(|netdef| netdef.get("routes")).flat_map(Tree::items)
+        {
+            let Some(held) = routes::read_route(entry, "").filter(|route| route.route_type.is_some()) else {
+                continue;
+            };
+            match left.iter().position(|route| routes::is_same_route(&held, route)) {
+                Some(index) => drop(left.remove(index)),
+                None if is_whole => held_elsewhere.push(entry.origin.to_string()),
+                None => {}
+            }
+        }
         for draft in self.drafts.values_mut() {
             let Some(Json::Array(entries)) = draft.keys.get_mut("routes") else { continue };
             entries.retain(|entry| {
@@ -131,6 +144,11 @@ impl Composer<'_> {
             if entries.is_empty() {
                 draft.keys.remove("routes");
             }
+        }
+        for origin in held_elsewhere {
+            let text =
+                format!("{origin} says a route that leads nowhere, and only there it can be taken out");
+            self.refuse_at("routes.config", text);
         }
         for route in left {
             let found = self.candidates().into_iter().find(|(_, facts)| facts.renderer == Renderer::Networkd);
@@ -327,7 +345,12 @@ impl Composer<'_> {
             for (key, word, wanted) in lists {
                 for entry in names(netdef, key) {
                     let Some(text) = entry.text() else { continue };
-                    let is_it = |own: &String| own.split('%').next() == Some(text);
+                    // An address can be written in several ways.
+                    let address: Option<IpAddr> = text.parse().ok();
+                    let is_it = |own: &String| {
+                        let own = own.split('%').next().unwrap_or_default();
+                        own == text || address.is_some() && own.parse().ok() == address
+                    };
                     match wanted.iter().position(is_it) {
                         Some(index) => drop(wanted.remove(index)),
                         None => unwanted.push((entry.origin.to_string(), word, text.to_owned())),
@@ -353,13 +376,8 @@ fn names<'a>(netdef: &'a Netdef, key: &str) -> &'a [Tree] {
 
 /// Options of the resolver go with its servers.
 fn forget_options(draft: &mut Draft) {
-    let passed = draft.keys.get_mut("networkmanager").and_then(|manager| manager.get_mut("passthrough"));
-    let Some(Json::Object(passed)) = passed else { return };
     for property in ["ipv4.dns-options", "ipv6.dns-options"] {
-        passed.remove(property);
-    }
-    if passed.is_empty() {
-        draft.keys.remove("networkmanager");
+        unpass(&mut draft.keys, property);
     }
 }
 

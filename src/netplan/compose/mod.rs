@@ -6,11 +6,15 @@
 //!
 //! | file | story |
 //! | --- | --- |
+//! | `names` | what a definition is called |
 //! | `holders` | rules, name servers and routes that lead nowhere: who holds them |
+//! | `openvswitch` | bridges of Open vSwitch, which are two interfaces in one, and what belongs to none |
 //! | `others` | the difference to what others say |
 //! | `text` | definitions as text |
 
 mod holders;
+mod names;
+mod openvswitch;
 mod others;
 mod text;
 
@@ -23,7 +27,7 @@ use super::write::{self, Draft, Surroundings, routes};
 use super::{
     Composed, Config, Devices, Kind, Netdef, OWN, Refusal, Renderer, Target, Tree, Value, Wanted, Wish,
 };
-use crate::state::{Identifier, InterfaceState, InterfaceType, Path, Route};
+use crate::state::{InterfaceState, InterfaceType, Path, Route};
 
 /// The text of our file after `wanted`, where it has `own` now and others say `foreign`; or everything that
 /// cannot be said.
@@ -42,26 +46,31 @@ pub fn compose(
         target,
         devices,
         drafts,
+        openvswitch: openvswitch::of(own.openvswitch.as_ref()),
         touched: BTreeMap::new(),
         delete_first: BTreeSet::new(),
         refusals: Vec::new(),
+        remarks: Vec::new(),
     };
     composer.remove();
     for wish in &wanted.interfaces {
         composer.interface(wish);
     }
+    composer.openvswitch();
     composer.attach();
     composer.routes();
     composer.rules();
     composer.resolver();
     composer.define_references();
     composer.beside_others();
+    composer.refuse_unprintable();
     if !composer.refusals.is_empty() {
         return Err(composer.refusals);
     }
     Ok(Composed {
-        text: text::text(&composer.drafts),
+        text: text::text(&composer.drafts, &composer.openvswitch),
         delete_first: composer.delete_first.into_iter().collect(),
+        remarks: composer.remarks,
     })
 }
 
@@ -73,10 +82,13 @@ struct Composer<'a> {
     devices: &'a Devices,
     /// Our file as it is going to be.
     drafts: BTreeMap<String, Draft>,
+    /// What it says of Open vSwitch as a whole.
+    openvswitch: Map<String, Json>,
     /// Definitions that are written anew, whole, and the interface that each is for.
     touched: BTreeMap<String, &'a Wish>,
     delete_first: BTreeSet<String>,
     refusals: Vec<Refusal>,
+    remarks: Vec<String>,
 }
 
 /// What nobody changes in place: the link must go before it comes back.
@@ -104,22 +116,21 @@ impl<'a> Composer<'a> {
 
     /// The definition that is for an interface, or will be.
     fn id_of(&self, name: &str) -> String {
-        let present =
-            self.foreign.netdef_of(name, self.devices).or_else(|| self.own.netdef_of(name, self.devices));
-        if let Some(netdef) = present {
+        if let Some(netdef) = self.foreign.netdef_of(name, self.devices) {
             return netdef.id.clone();
         }
         let wish = self.wanted.interfaces.iter().find(|wish| wish.interface.name == name);
-        let profile = wish
-            .filter(|wish| wish.interface.identifier == Some(Identifier::MacAddress))
-            .and_then(|wish| wish.interface.profile_name.clone());
-        profile.unwrap_or_else(|| name.to_owned())
+        let asked = wish.and_then(|wish| names::asked(wish, self.target.renderer)).map(str::to_owned);
+        let own = || self.own.netdef_of(name, self.devices).map(|netdef| netdef.id.clone());
+        asked.or_else(own).unwrap_or_else(|| name.to_owned())
     }
 
     /// Who carries out a definition: it is not ours to say where somebody else defines it.
     fn renderer_of(&self, id: &str) -> Renderer {
         match self.foreign.netdefs.get(id) {
             Some(netdef) => netdef.renderer.or(self.foreign.renderer).unwrap_or(Renderer::Networkd),
+            // NetworkManager would look for a bridge of the kernel's.
+            None if self.is_of_openvswitch(id) => Renderer::Networkd,
             None => self.target.renderer,
         }
     }
@@ -142,6 +153,10 @@ impl<'a> Composer<'a> {
             .chain(self.wanted.absent.iter().cloned())
             .collect();
         for name in gone {
+            if self.is_patch(&name) {
+                self.detach(&name, None);
+                continue;
+            }
             if let Some(netdef) = self.foreign.netdef_of(&name, self.devices) {
                 let text = format!("{} defines it, and only there it can be removed", netdef.origin);
                 self.refuse(&name, Path::root().key("state"), text);
@@ -161,6 +176,7 @@ impl<'a> Composer<'a> {
             if let Some(Json::Array(ports)) = draft.keys.get_mut("interfaces") {
                 ports.retain(|port| port.as_str() != Some(id));
             }
+            write::retain_primary(&mut draft.keys, |primary| primary != id);
             for option in ["path-cost", "port-priority"] {
                 let options =
                     draft.keys.get_mut("parameters").and_then(|parameters| parameters.get_mut(option));
@@ -176,6 +192,10 @@ impl<'a> Composer<'a> {
         if Self::goes(wish) || wish.interface.is_ignored() {
             return;
         }
+        if wish.interface.patch.is_some() {
+            self.patch(wish);
+            return;
+        }
         let id = self.id_of(name);
         let foreign = self.foreign.netdef_of(name, self.devices);
         if let Some(netdef) = foreign {
@@ -187,8 +207,14 @@ impl<'a> Composer<'a> {
                 return;
             }
         }
+        if let Some((key, text)) = self.misnamed(wish, &id, foreign) {
+            self.refuse(name, Path::root().key(key), text);
+        }
         let controller = wish.interface.controller.as_deref().filter(|name| !name.is_empty());
-        let own = self.own.netdefs.get(&id);
+        let own = self.own.netdefs.get(&id).or_else(|| self.own.netdef_of(name, self.devices));
+        if let Some(own) = own.filter(|own| own.id != id) {
+            self.rename(&own.id, &id);
+        }
         let renderer = self.renderer_of(&id);
         let (mut draft, refusals) = {
             let id_of = |name: &str| self.id_of(name);
@@ -196,6 +222,7 @@ impl<'a> Composer<'a> {
                 renderer,
                 version: self.target.version,
                 own,
+                id: &id,
                 controller: controller.map(|name| self.kind_of(name)),
                 id_of: &id_of,
             };
@@ -216,18 +243,33 @@ impl<'a> Composer<'a> {
                 draft.keys.insert(key.to_owned(), json_of(value));
             }
         }
+        // And these to its controller, as long as that is the same.
+        let was = wish.current.as_ref().and_then(|current| current.controller.as_deref());
+        if let Some(own) = own.filter(|_| controller.is_some() && controller == was) {
+            write::keep_port_keys(&own.keys, &mut draft.keys);
+        }
         self.delete_first(wish, own.is_some() || foreign.is_some(), renderer);
+        if wish.interface.kind() == &InterfaceType::OvsBridge {
+            self.bonds(wish);
+        }
+        let draft = self.with_other_half(&id, wish, draft);
         self.drafts.insert(id.clone(), draft);
-        self.touched.insert(id, wish);
+        // Of the two that a bridge of Open vSwitch is, the one that can have addresses stands for both.
+        if *wish.interface.kind() != InterfaceType::OvsBridge || !self.touched.contains_key(&id) {
+            self.touched.insert(id, wish);
+        }
     }
 
     /// What a controller is, as it shall be.
     fn kind_of(&self, name: &str) -> InterfaceType {
-        let wish = self.wanted.interfaces.iter().find(|wish| wish.interface.name == name);
-        if let Some(wish) = wish {
+        let wishes = self.wanted.interfaces.iter().filter(|wish| wish.interface.name == name);
+        if let Some(wish) = wishes.max_by_key(|wish| wish.interface.kind().is_controller()) {
             return wish.interface.kind().clone();
         }
         let id = self.id_of(name);
+        if self.is_ovs_bridge(&id) {
+            return InterfaceType::OvsBridge;
+        }
         let kind = self.drafts.get(&id).map(|draft| draft.kind);
         match kind.or_else(|| self.foreign.netdefs.get(&id).map(|netdef| netdef.kind)) {
             Some(Kind::Vrf) => InterfaceType::Vrf,
@@ -238,7 +280,11 @@ impl<'a> Composer<'a> {
 
     /// NetworkManager makes anew whatever netplan defines.
     fn delete_first(&mut self, wish: &Wish, is_defined: bool, renderer: Renderer) {
-        let Some(current) = &wish.current else { return };
+        let Some(current) =
+            &wish.current.as_ref().filter(|current| !write::openvswitch::is_of(current.kind()))
+        else {
+            return;
+        };
         if !current.kind().is_virtual() && *current.kind() != InterfaceType::Veth
             || is_defined && renderer == Renderer::NetworkManager
         {
@@ -259,7 +305,11 @@ impl<'a> Composer<'a> {
         for wish in self.touched.values().copied().collect::<Vec<_>>() {
             let id = self.id_of(&wish.interface.name);
             let controller = wish.interface.controller.as_deref().filter(|name| !name.is_empty());
-            let controller_id = controller.map(|name| self.id_of(name));
+            let controller_id = controller.map(|name| self.holder_of(&id, name));
+            if controller_id.as_ref() == Some(&id) {
+                // The internal interface of a bridge is its own definition.
+                continue;
+            }
             let lists =
                 |draft: &Draft| draft.keys.get("interfaces").is_some_and(|ports| contains(ports, &id));
             let listed = self.drafts.iter().find(|(_, draft)| lists(draft)).map(|(other, _)| other.clone());
@@ -286,8 +336,20 @@ impl<'a> Composer<'a> {
             let renderer = self.renderer_of(&self.id_of(&wish.interface.name));
             for (name, keys) in write::port_keys(wish, renderer) {
                 let id = self.id_of(&name);
-                let draft = self.draft(&id);
-                merge(&mut draft.keys, keys);
+                let foreign = self.foreign.netdefs.get(&id);
+                let says_hairpin = foreign.and_then(|netdef| netdef.get("hairpin")).and_then(Tree::flag);
+                // What our file said before counts no longer.
+                if let Some(draft) = self.drafts.get_mut(&id) {
+                    write::forget_port_keys(&mut draft.keys);
+                    if draft.keys.is_empty() && foreign.is_some() {
+                        self.drafts.remove(&id);
+                    }
+                }
+                if !keys.is_empty() {
+                    merge(&mut self.draft(&id).keys, keys);
+                } else if says_hairpin == Some(true) && write::asks_no_hairpin(wish, &name) {
+                    self.draft(&id).keys.insert("hairpin".to_owned(), false.into());
+                }
             }
         }
     }
@@ -319,7 +381,7 @@ impl<'a> Composer<'a> {
     /// one for what is there without netplan.
     fn draft(&mut self, id: &str) -> &mut Draft {
         let foreign = self.foreign.netdefs.get(id);
-        let renderer = self.target.renderer;
+        let renderer = self.renderer_of(id);
         self.drafts.entry(id.to_owned()).or_insert_with(|| {
             let mut keys = Map::new();
             if foreign.is_none() {
@@ -333,6 +395,10 @@ impl<'a> Composer<'a> {
     fn routes(&mut self) {
         for (id, wish) in self.touched.clone() {
             let name = wish.interface.name.as_str();
+            if *wish.interface.kind() == InterfaceType::OvsBridge {
+                // They are its internal interface's.
+                continue;
+            }
             let through = self.wanted.routes.iter().filter(|route| {
                 !route.is_absent()
                     && route.route_type.is_none()
@@ -385,13 +451,14 @@ impl<'a> Composer<'a> {
                 needed.push((peer.to_owned(), Some(id.clone())));
             }
         }
+        needed.retain(|(id, _)| !self.is_patch(id));
         for (id, other_end) in needed {
             let foreign = self.foreign.netdefs.get(&id);
             let is_later = foreign.is_some_and(|netdef| netdef.origin.file.name.as_str() > OWN);
             if self.drafts.contains_key(&id) || foreign.is_some() && !is_later {
                 continue;
             }
-            let renderer = self.target.renderer;
+            let renderer = self.renderer_of(&id);
             let draft = self.draft(&id);
             if foreign.is_none() {
                 // Nobody asked for any IP of it.
@@ -404,20 +471,47 @@ impl<'a> Composer<'a> {
         }
     }
 
+    /// netplan writes texts into files of others, some of which run programs, as they are: none may begin a line of its
+    /// own there.
+    fn refuse_unprintable(&mut self) {
+        for (id, draft) in &self.drafts {
+            let Some(key) = unprintable(&draft.keys) else { continue };
+            let interface = self.touched.get(id).map(|wish| wish.interface.name.clone());
+            let text = format!("there is a control character in `{key}` of netplan's definition `{id}`");
+            self.refusals.push(Refusal { interface, path: Path::root(), text });
+        }
+    }
+
     fn beside_others(&mut self) {
         for (id, wish) in self.touched.clone() {
             let Some(foreign) = self.foreign.netdefs.get(&id) else { continue };
             let Some(draft) = self.drafts.get_mut(&id) else { continue };
-            let mut refusals = Vec::new();
-            draft.keys = others::difference(&draft.keys, foreign, &mut refusals);
+            let name = wish.interface.name.as_str();
+            let mut found = others::Found::default();
+            draft.keys = others::difference(&draft.keys, foreign, &mut found);
             if draft.keys.is_empty() {
                 self.drafts.remove(&id);
             }
-            for (path, text) in refusals {
-                self.refuse(&wish.interface.name, path, text);
+            self.remarks.extend(found.remark(name, foreign));
+            for (path, text) in found.refusals {
+                self.refuse(name, path, text);
             }
         }
     }
+}
+
+/// The first of these keys in which there is a control character.
+fn unprintable(keys: &Map<String, Json>) -> Option<&str> {
+    fn is_one(value: &Json) -> bool {
+        match value {
+            Json::String(text) => text.contains(char::is_control),
+            Json::Array(items) => items.iter().any(is_one),
+            Json::Object(keys) => unprintable(keys).is_some(),
+            _ => false,
+        }
+    }
+    let is_one = |(key, value): &(&String, &Json)| key.contains(char::is_control) || is_one(value);
+    keys.iter().find(is_one).map(|(key, _)| key.as_str())
 }
 
 /// Whether the gateway of a route is none of the interface's neighbours, as far as its addresses tell.

@@ -17,8 +17,8 @@ const FIRST: [&str; 10] =
     ["renderer", "match", "set-name", "mode", "id", "link", "peer", "table", "interfaces", "parameters"];
 
 /// Empty if nothing is defined.
-pub(super) fn text(drafts: &BTreeMap<String, Draft>) -> String {
-    if drafts.is_empty() {
+pub(super) fn text(drafts: &BTreeMap<String, Draft>, openvswitch: &Map<String, Json>) -> String {
+    if drafts.is_empty() && openvswitch.is_empty() {
         return String::new();
     }
     let mut out = format!("{HEADER}network:\n  version: 2\n");
@@ -32,6 +32,10 @@ pub(super) fn text(drafts: &BTreeMap<String, Draft>) -> String {
             let _ = write!(out, "    {}:", key(id));
             mapping(&mut out, &draft.keys, 6);
         }
+    }
+    if !openvswitch.is_empty() {
+        out.push_str("  openvswitch:");
+        mapping(&mut out, openvswitch, 4);
     }
     out
 }

@@ -72,7 +72,9 @@ impl Writer<'_> {
     /// Ports hold no IP, but for those of VRFs.
     fn is_bare_port(&self) -> bool {
         let is_port = self.wish.interface.controller.as_deref().is_some_and(|name| !name.is_empty());
-        is_port && self.around.controller != Some(InterfaceType::Vrf)
+        let is_free =
+            self.around.controller == Some(InterfaceType::Vrf) || self.kind == InterfaceType::OvsInterface;
+        is_port && !is_free
     }
 
     /// NetworkManager's netdefs know no life time; a preferred one of zero is all that networkd's do.

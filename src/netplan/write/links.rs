@@ -3,8 +3,8 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::Writer;
-use crate::netplan::row::{at, pass, put};
-use crate::netplan::{Kind, Renderer, Version, Wish};
+use crate::netplan::row::{at, pass, passed, put, unpass};
+use crate::netplan::{Kind, Renderer, Tree, Version, Wish};
 use crate::state::{
     Bridge, Interface, InterfaceType, LinuxBridge, LinuxBridgePort, Path, PortVlan, PortVlanMode, TrunkTag,
 };
@@ -46,6 +46,9 @@ impl Writer<'_> {
         }
         if let Some(ports) = ports_of(interface) {
             let ids: Vec<String> = ports.into_iter().map(id_of).collect();
+            if at(&self.said, "link-aggregation.options.primary").is_none() {
+                retain_primary(&mut self.keys, |primary| ids.iter().any(|id| id == primary));
+            }
             self.keys.insert("interfaces".into(), ids.into());
         }
         if kind == Kind::NmDevice && self.around.renderer == Renderer::NetworkManager {
@@ -172,6 +175,14 @@ impl Writer<'_> {
     }
 }
 
+/// A port that leaves a bond is not the preferred one any more: netplan refuses one that is none of the ports.
+pub(in crate::netplan) fn retain_primary(keys: &mut Map<String, Json>, stays: impl FnOnce(&str) -> bool) {
+    let Some(Json::Object(parameters)) = keys.get_mut("parameters") else { return };
+    if parameters.get("primary").and_then(Json::as_str).is_some_and(|primary| !stays(primary)) {
+        parameters.remove("primary");
+    }
+}
+
 /// The ports of an interface, where it says them.
 pub(in crate::netplan) fn ports_of(interface: &Interface) -> Option<Vec<&str>> {
     let names = match interface.kind() {
@@ -193,7 +204,10 @@ pub(in crate::netplan) fn ports_of(interface: &Interface) -> Option<Vec<&str>> {
     Some(names)
 }
 
-/// What a controller says of its ports that stands in their definitions.
+/// Properties of profiles that a controller says of its ports.
+const OF_PORT: [&str; 3] = ["bridge-port.vlans", "bond-port.prio", "bond-port.queue-id"];
+
+/// What a controller says of each of its ports that stands in their definitions; of some that is nothing.
 pub(in crate::netplan) fn port_keys(wish: &Wish, renderer: Renderer) -> Vec<(String, Map<String, Json>)> {
     let interface = &wish.interface;
     let mut found = Vec::new();
@@ -220,8 +234,32 @@ pub(in crate::netplan) fn port_keys(wish: &Wish, renderer: Renderer) -> Vec<(Str
         }
         found.push((port.name.clone(), keys));
     }
-    found.retain(|(_, keys)| !keys.is_empty());
     found
+}
+
+/// Whether the document has a bridge's port send nothing back to where it came from.
+pub(in crate::netplan) fn asks_no_hairpin(wish: &Wish, port: &str) -> bool {
+    bridge_port(&wish.said, port).is_some_and(|port| port.stp_hairpin_mode == Some(false))
+}
+
+/// Takes those keys out of a port's definition.
+pub(in crate::netplan) fn forget_port_keys(keys: &mut Map<String, Json>) {
+    keys.remove("hairpin");
+    for property in OF_PORT {
+        unpass(keys, property);
+    }
+}
+
+/// Takes those keys over into a port's definition from what it is now.
+pub(in crate::netplan) fn keep_port_keys(now: &Tree, keys: &mut Map<String, Json>) {
+    if let Some(hairpin) = now.get("hairpin").and_then(Tree::flag) {
+        keys.insert("hairpin".into(), hairpin.into());
+    }
+    for property in OF_PORT {
+        if let Some(text) = passed(now, property).and_then(Tree::text) {
+            pass(keys, property, &text.into());
+        }
+    }
 }
 
 /// VLANs of a bridge's port as a profile's file has them: `5 pvid untagged, 10-19`.

@@ -5,6 +5,7 @@
 //! | `ip` | addresses, and where they come from |
 //! | `auth` | 802.1X |
 //! | `links` | what an interface is to others: ports, parents, other ends |
+//! | `openvswitch` | bridges of Open vSwitch, and what is in them, both directions |
 //! | `routes` | routes and rules, both directions |
 //!
 //! Whatever a document says and no row or file here takes care of is refused: nothing is lost in silence.
@@ -12,6 +13,7 @@
 mod auth;
 mod ip;
 mod links;
+pub(super) mod openvswitch;
 pub(super) mod routes;
 
 use std::collections::BTreeSet;
@@ -27,7 +29,7 @@ use crate::state::{
 
 pub(super) use auth::read as read_auth;
 pub(super) use ip::{read as read_ip, without_ip};
-pub(super) use links::port_keys;
+pub(super) use links::{asks_no_hairpin, forget_port_keys, keep_port_keys, port_keys, retain_primary};
 
 /// What surrounds an interface.
 pub(super) struct Surroundings<'a> {
@@ -35,6 +37,8 @@ pub(super) struct Surroundings<'a> {
     pub version: Version,
     /// What our file says of it now.
     pub own: Option<&'a Netdef>,
+    /// The definition's own name.
+    pub id: &'a str,
     /// What its controller is.
     pub controller: Option<InterfaceType>,
     /// The definition of an interface that is referred to.
@@ -61,10 +65,15 @@ pub(super) fn write(wish: &Wish, around: &Surroundings<'_>) -> (Draft, Vec<(Path
     for row in rows(&writer.kind) {
         writer.row(row);
     }
-    writer.links(kind);
-    writer.ip();
-    writer.auth(kind);
-    writer.wait();
+    if writer.kind == InterfaceType::OvsBridge {
+        writer.ovs_bridge();
+    } else {
+        writer.links(kind);
+        writer.ip();
+        writer.auth(kind);
+        writer.wait();
+    }
+    writer.ovs_settings();
     writer.refuse_rest();
     (Draft { kind, keys: writer.keys }, writer.refusals)
 }
@@ -175,6 +184,11 @@ impl<'a> Writer<'a> {
             InterfaceType::Vlan => Kind::Vlan,
             InterfaceType::Vxlan | InterfaceType::IpTunnel => Kind::Tunnel,
             InterfaceType::Vrf => Kind::Vrf,
+            InterfaceType::OvsBridge => Kind::Bridge,
+            InterfaceType::OvsInterface => {
+                self.ovs_interface();
+                Kind::Bridge
+            }
             InterfaceType::MacVlan
             | InterfaceType::MacVtap
             | InterfaceType::Ipvlan
@@ -188,14 +202,16 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Which interface the definition is for, and who carries it out.
+    /// Which interface the definition is for, what it is called, and who carries it out.
     fn identify(&mut self, kind: Kind) {
-        self.keys.insert("renderer".into(), self.around.renderer.word().into());
+        // Who carries out what is of Open vSwitch is no choice.
+        if !openvswitch::is_of(&self.kind) {
+            self.keys.insert("renderer".into(), self.around.renderer.word().into());
+        }
         let interface = &self.wish.interface;
         match interface.identifier {
             Some(Identifier::MacAddress) if kind.is_physical() => {
-                let permanent = interface.permanent_mac_address.or(interface.mac_address);
-                if let Some(mac) = permanent {
+                if let Some(mac) = interface.mac_address {
                     put(&mut self.keys, "match.macaddress", mac.to_string());
                 }
                 self.done.extend(["mac-address", "profile-name"]);
@@ -207,7 +223,22 @@ impl<'a> Writer<'a> {
             Some(Identifier::MacAddress) => {
                 self.refuse("identifier", "netplan finds only hardware by its MAC address");
             }
+            Some(Identifier::Name) | None if self.is_networkd() => self.name(kind),
             Some(Identifier::Name) | None => {}
+        }
+    }
+
+    /// systemd-networkd has no profiles: a name is that of the definition.
+    fn name(&mut self, kind: Kind) {
+        self.done.insert("profile-name");
+        let interface = &self.wish.interface;
+        if kind.is_physical() {
+            if self.around.id != interface.name {
+                put(&mut self.keys, "match.name", interface.name.as_str());
+            }
+        } else if self.wish.said.profile_name.as_ref().is_some_and(|asked| *asked != interface.name) {
+            let text = "what netplan makes is called as its definition, and networkd knows no other name";
+            self.refuse("profile-name", text);
         }
     }
 
@@ -281,7 +312,7 @@ impl<'a> Writer<'a> {
 
     fn has_no_key(&self, path: &str) -> String {
         let key = path.rsplit('.').next().unwrap_or(path);
-        match self.is_networkd() {
+        match self.is_networkd() && !openvswitch::is_of(&self.kind) {
             true => format!("netplan has no key for `{key}` while networkd carries it out"),
             false => format!("netplan has no key for `{key}`"),
         }

@@ -15,18 +15,19 @@ mod netplan;
 mod network_manager;
 
 pub use keyfile::keyfile;
-pub use netplan::netplan;
 pub use network_manager::network_manager;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::planned;
+use super::{planned, planned_with_netplan};
+use crate::netplan::Renderer;
 use crate::plan::{Change, Key, Plan, base, ports};
 use crate::state::{
     Address, ErrorKind, HIDDEN_SECRET, Identifier, Interface, InterfaceState, InterfaceType, Ip, Path,
     Problem, Segment, State,
 };
+use crate::wire::Program;
 
 /// Files that say what a document says, and what of it they leave out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,15 @@ pub struct Configuration {
     /// Names and contents, in the order in which interfaces start.
     pub files: Vec<(String, String)>,
     pub warnings: Vec<String>,
+}
+
+/// What a document is to that program.
+pub fn of(desired: &State, program: Program) -> Result<Configuration, Vec<Problem>> {
+    match program {
+        Program::NetworkManager => network_manager(desired),
+        Program::NetplanNetworkd => netplan::netplan(desired, Renderer::Networkd),
+        Program::NetplanNetworkManager => netplan::netplan(desired, Renderer::NetworkManager),
+    }
 }
 
 /// Checks a document where no state is given: as it is planned where there is nothing but hardware. Returns warnings.
@@ -53,15 +63,30 @@ struct Network {
 
 impl Network {
     fn of(desired: &State) -> Result<Self, Vec<Problem>> {
+        let databases = desired.ovs_db.is_some() || desired.ovn.is_some();
+        Self::planned(desired, databases, planned)
+    }
+
+    /// As netplan makes it, which has a place for some settings of Open vSwitch as a whole.
+    fn with_netplan(desired: &State) -> Result<Self, Vec<Problem>> {
+        Self::planned(desired, desired.ovn.is_some(), planned_with_netplan)
+    }
+
+    /// `loses_databases`: what belongs to Open vSwitch as a whole has no place.
+    fn planned(
+        desired: &State,
+        loses_databases: bool,
+        plan: impl Fn(&State, &State) -> Result<Plan, Vec<Problem>>,
+    ) -> Result<Self, Vec<Problem>> {
         refuse_scripts(desired)?;
-        let mut warnings = warnings_about(desired);
+        let mut warnings = warnings_about(desired, loses_databases);
         let (there, guessed) = hardware(desired);
         for name in guessed {
             warnings.push(format!(
                 "`{name}` is not described; it is taken for an Ethernet interface that is there"
             ));
         }
-        let plan = planned(desired, &there)?;
+        let plan = plan(desired, &there)?;
         let there: BTreeMap<Key, Interface> =
             there.interfaces.into_iter().flatten().map(|own| (Key::of(&own), own)).collect();
         let asked = plan.expected.interfaces().iter().map(Key::of);
@@ -198,18 +223,17 @@ fn refuse_scripts(desired: &State) -> Result<(), Vec<Problem>> {
 }
 
 /// What no interface's configuration holds.
-fn warnings_about(desired: &State) -> Vec<String> {
+fn warnings_about(desired: &State, loses_databases: bool) -> Vec<String> {
     let mut revealed = desired.clone();
     revealed.reveal_secrets();
     let is_hidden = serde_json::to_string(&revealed).is_ok_and(|text| text.contains(HIDDEN_SECRET));
     let has_names = desired.interfaces().iter().any(|own| own.alt_names.is_some());
     let hostname = desired.hostname.is_some();
-    let databases = desired.ovs_db.is_some() || desired.ovn.is_some();
     [
         (is_hidden, "a secret is hidden in this document, and missing in the configuration"),
         (hostname, "the host name is left out: no interface's configuration holds it"),
         (
-            databases,
+            loses_databases,
             "what belongs to Open vSwitch as a whole is left out: no interface's configuration holds it",
         ),
         (has_names, "alternative names are left out: they belong to udev"),

@@ -8,10 +8,9 @@ use crate::state::{ErrorKind, Problem, State};
 /// Everything can be said that the version we know can.
 const VERSION: Version = Version::new(1, 1, 2);
 
-/// The file that says what a document says, carried out by NetworkManager or by networkd.
-pub fn netplan(desired: &State, is_managed: bool) -> Result<Configuration, Vec<Problem>> {
-    let renderer = if is_managed { Renderer::NetworkManager } else { Renderer::Networkd };
-    let network = Network::of(desired)?;
+/// The file that says what a document says, for that renderer.
+pub(super) fn netplan(desired: &State, renderer: Renderer) -> Result<Configuration, Vec<Problem>> {
+    let network = Network::with_netplan(desired)?;
     let mut wanted = Wanted::default();
     for (key, then) in &network.then {
         let interface = configured(then.clone());
@@ -29,6 +28,7 @@ pub fn netplan(desired: &State, is_managed: bool) -> Result<Configuration, Vec<P
             },
             Change::Rule(change) if change.action != Action::Remove => rules.push(change.rule.clone()),
             Change::Dns(change) => wanted.dns = Some(change.after.clone()),
+            Change::OvsDb(_) => wanted.ovs_db.clone_from(&desired.ovs_db),
             _ => {}
         }
     }

@@ -10,7 +10,7 @@ interfaces:
 - {name: eth1, type: ethernet, state: up, ipv4: {enabled: true, address: [{ip: 192.0.2.7, prefix-length: 24}]}}
 - {name: eth2, type: ethernet, state: up, ipv4: {enabled: false}, ipv6: {enabled: false}}
 DOCUMENT
-within 10 ping -c 1 -W 5 192.0.2.1
+within 30 ping -c 1 -W 5 192.0.2.1
 cat >change.yml <<'DOCUMENT'
 interfaces:
 - name: eth1

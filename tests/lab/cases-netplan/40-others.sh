@@ -17,6 +17,10 @@ document lab0 | refused '/etc/netplan/20-broken.yaml:4:7' nmctl apply -
 nothing_of_it
 rm /etc/netplan/20-broken.yaml
 
+# What is said beside the administrator is told, and which of both wins.
+printf 'interfaces: [{name: admin0, type: dummy, mtu: 1400, mac-address: "02:00:5e:10:00:f1"}]' | nmctl plan - >said 2>&1
+grep -F '`admin0` is defined at /etc/netplan/10-admin.yaml:7:5, too: 90-nmstated.yaml is read later, wins for `macaddress`' said
+
 sleep 300 | netplan try --timeout 200 >tried 2>&1 &
 within 60 test -e /run/netplan/netplan-try.ready
 document lab0 | refused 'a `netplan try` awaits confirmation' nmctl apply -

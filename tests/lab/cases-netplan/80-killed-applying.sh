@@ -3,16 +3,7 @@
 source ./netplan
 source "$repository/tests/lab/crash/lib"
 source "$crash/killed"
-few
-begin
-follow "${streams[@]}"
-nmctl apply "$change" >/dev/null 2>&1
-followed
-points=$({ records; sample 6; } | some 4)
-keep new
-reset
-for point in $points; do try_apply "$point"; done
-found apply
-end
+points() { { records; sample 6; } | some 4; }
+kill_applies points
 untouched
 [ $bad = 0 ]

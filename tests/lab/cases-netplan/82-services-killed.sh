@@ -17,8 +17,9 @@ bus_killed() {
   applies && pkill -KILL netplan-dbus
 }
 
+# Of the steps the client is told only some; each of these waits for the apply of netplan by itself.
 for by in again renderer_killed apply_killed bus_killed; do
-  interrupt 'netplan apply' $by apply "$change"
+  interrupt 'applying$' $by apply "$change"
 done
 for by in again apply_killed; do
   awaiting

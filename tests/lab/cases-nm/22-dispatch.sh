@@ -17,9 +17,9 @@ DOCUMENT
 nmctl apply --no-commit dispatch.yml
 nmctl show lab0 | grep -F 'echo up "$1" >>/run/said'
 up() { grep -x 'up lab0' /run/said; }
-within 10 up
+within 30 up
 nmctl rollback
-! ls $scripts | grep nmstate
+if ls $scripts | grep nmstate; then false; fi
 nmctl apply dispatch.yml
 nmctl plan --exit-code dispatch.yml
 [ "$(stat -c %a $scripts/nmstate-lab0-up.sh)" = 744 ]
@@ -36,6 +36,6 @@ nmctl apply - <<<'interfaces: [{name: lab0, type: dummy, mtu: 1300}]'
 nmctl show lab0 | grep -F 'post-activation: echo peer >>/run/said'
 nmctl apply - <<<'interfaces: [{name: lab0, type: dummy, state: down}]'
 down() { grep -x 'down lab0' /run/said; }
-within 10 down
+within 30 down
 document lab0 | sed 's/state: up/state: absent/' | nmctl apply -
-! ls $scripts | grep nmstate
+if ls $scripts | grep nmstate; then false; fi

@@ -13,8 +13,8 @@ began=$(date +%s%3N)
 if login wrong md5 | nmctl apply - >said 2>&1; then exit 1; fi
 figure "a wrong password is told after $(($(date +%s%3N) - began)) ms: $(grep -m 1 error: said)"
 cat said
-! grep -F wrong said
-within 10 eval 'nmctl show eth7 | diff before -'
+if grep -F wrong said; then false; fi
+within 30 eval 'nmctl show eth7 | diff before -'
 
 began=$(date +%s%3N)
 login right md5 | nmctl apply -
@@ -26,14 +26,21 @@ nmctl show --show-secrets eth7 | grep -F 'password: right'
 # What was shown means "as it is".
 nmctl show eth7 | nmctl plan --exit-code -
 # Whoever reads secrets makes NetworkManager say that the profile was updated. So do we: once, not again and again.
-timeout 4 busctl monitor org.freedesktop.NetworkManager >calls 2>&1 &
-within 3 grep -q Monitoring calls
+busctl monitor org.freedesktop.NetworkManager >calls 2>&1 &
+monitor=$!
+within 30 grep -q Monitoring calls
 profile=$(nmcli -t -f DBUS-PATH,DEVICE connection show | sed -n 's/:eth7$//p')
 busctl call org.freedesktop.NetworkManager "$profile" org.freedesktop.NetworkManager.Settings.Connection GetSecrets s 802-1x >/dev/null
-wait $! || true
-asked=$(grep -c Member=GetSecrets calls)
+asked() { grep -c Member=GetSecrets calls; }
+twice() { [ "$(asked)" -ge 2 ]; }
+within 30 twice
+sleep 3 # in which they would be asked for a hundred times
+kill $monitor
+wait $monitor || true
+asked=$(asked)
 figure "secrets were asked for $asked times in some 3 s, once by the case"
-[ "$asked" = 2 ]
+# One of ours may have been under way when the watching began.
+[ "$asked" -le 3 ]
 journalctl --sync
-! journalctl -b -u nmstated --no-pager | grep -E 'right|wrong'
-! grep -rlE 'right|wrong' /var/lib/nmstated/history
+if journalctl -b -u nmstated --no-pager | grep -E 'right|wrong'; then false; fi
+if grep -lE 'right|wrong' /var/lib/nmstated/history; then false; fi

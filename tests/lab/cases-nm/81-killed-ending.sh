@@ -1,17 +1,5 @@
 # The same in a commit and in a rollback: at each of their records, and at a sample of their other points.
 source "$repository/tests/lab/crash/lib"
 source "$crash/killed"
-few
-begin
-for end in commit rollback; do
-  nmctl apply --no-commit "$change" >/dev/null 2>&1
-  follow "${streams[@]}"
-  nmctl $end >/dev/null 2>&1
-  followed
-  declare "points_$end=$(records; sample 1)"
-  [ $end = rollback ] || { keep new && reset; }
-done
-for point in $points_commit; do try_end commit "$point"; done
-for point in $points_rollback; do try_end rollback "$point"; done
-found "commit and rollback"
-end
+points() { records; sample 1; }
+kill_ends points

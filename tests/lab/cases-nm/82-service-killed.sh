@@ -6,7 +6,9 @@ few
 begin
 keep_new
 
-for stage in 'applying$' 'applying [1-9]' 'applying .* activate' verifying committing; do
+# Of the stages the client is told each; of the steps in between only some. So the daemon is held before it activates
+# what it has stored, and when all of that is up.
+for stage in 'applying$' 'applying [1-9]' call:ActivateConnection call:3:Update2 verifying committing; do
   interrupt "$stage" "killed NetworkManager" apply "$change"
 done
 # After its first call, or in the middle of them.

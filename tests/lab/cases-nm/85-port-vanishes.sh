@@ -1,17 +1,19 @@
 # A port vanishes for good while the bridge that is to hold it comes up: the client is told of that port alone, and all
 # else is as it was.
 source "$repository/tests/lab/crash/lib"
-source "$crash/service"
 source "$crash/many"
 remember
 peer eth8
-: >said
-many 10 '{name: lab10, type: linux-bridge, state: up, bridge: {port: [{name: eth8}]}}' | nmctl apply - >>said 2>&1 &
+# The daemon is held before it activates what it has stored: it is neither too early nor too late.
+follow streams ActivateConnection hold
+many 10 '{name: lab10, type: linux-bridge, state: up, bridge: {port: [{name: eth8}]}}' | nmctl apply - >said 2>&1 &
 client=$! told=0
-told_of 'applying [0-9]+/[0-9]+: lab'
+held_at ActivateConnection
 began=$SECONDS
 ip link delete eth8
+let_go
 wait $client || told=$?
+followed
 tail -n 4 said
 figure "a port that vanished: told $told after $((SECONDS - began)) s"
 [ $told = 4 ]

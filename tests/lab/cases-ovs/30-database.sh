@@ -26,7 +26,7 @@ lacks_bridge
 systemctl stop openvswitch-switch ovsdb-server
 gone() { refused "Open vSwitch's database is not there" nmctl plan -; }
 settings() { echo 'ovs-db: {external_ids: {lab-own: 1}}' | gone; }
-within 10 settings
+within 30 settings
 for state in up down absent; do echo "interfaces: [{name: ovs5, type: ovs-bridge, state: $state}]" | gone; done
 # The rest of the network is nobody's hostage.
 echo 'interfaces: [{name: other5, type: dummy, state: up}]' | nmctl plan -
@@ -50,8 +50,8 @@ prepared | nmctl apply --no-verify -
 [ "$(profiles)" = 3 ]
 systemctl start openvswitch-switch
 systemctl restart NetworkManager
-addressed() { ip address show in5 | grep -q 192.0.2.65; }
-within 20 addressed
+addressed() { grep -F 192.0.2.65 <<<"$(ip address show in5)"; }
+within 60 addressed
 settled() { prepared | nmctl plan --exit-code -; }
-within 10 settled
+within 30 settled
 echo 'interfaces: [{name: ovs5, type: ovs-bridge, state: absent}, {name: in5, type: ovs-interface, state: absent}]' | nmctl apply -

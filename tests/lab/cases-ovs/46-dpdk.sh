@@ -17,4 +17,4 @@ grep -q '"dpdk-devargs","0000:18:00.2"' database
 grep -q '"n_rxq","4"' database
 grep -q '"n_rxq_desc","1024"' database
 grep -q '"n_txq_desc","2048"' database
-within 10 nothing_left
+within 30 nothing_left

@@ -23,7 +23,7 @@ if pid == 0:
     os.setgid(user.pw_gid)
     os.setuid(user.pw_uid)
     os.execvp(options.command[0], options.command)
-seen, asked, end = b"", 0, time.monotonic() + 60
+seen, asked, end = b"", 0, time.monotonic() + 110
 while time.monotonic() < end:
     if not select.select([terminal], [], [], 1)[0]:
         continue

@@ -3,5 +3,5 @@ document lab0 | nmctl apply --no-commit --timeout 6 -
 old=$(main_pid)
 kill -TERM "$old"
 restarted() { [ "$(main_pid)" != "$old" ] && systemctl is-active nmstated; }
-within 5 restarted
-within 12 lacks_link lab0
+within 30 restarted
+within 20 lacks_link lab0

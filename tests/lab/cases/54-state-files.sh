@@ -4,7 +4,7 @@ state=/var/lib/nmstated
 mkdir -p /etc/nmstate
 echo 'interfaces: []' >/etc/nmstate/nothing.yml
 systemctl reload nmstated
-within 5 test -e $state/documents
+within 30 test -e $state/documents
 document lab0 | nmctl apply -
 document lab1 | sed 's/192.0.2.7/198.51.100.7/' | nmctl apply --no-commit --timeout 3600 -
 systemctl stop nmstated.service
@@ -63,7 +63,7 @@ lacks_link lab2
 rm $state/filler
 # The first request after that may only bring about that the disk is tried again.
 lab2() { nmctl apply - <<<'interfaces: [{name: lab2, type: dummy, state: up}]'; }
-within 5 lab2
+within 30 lab2
 nmctl apply - <<<'interfaces: [{name: lab2, state: absent}]'
 
 # Read-only, as after errors of the file system.

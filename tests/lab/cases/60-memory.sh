@@ -4,7 +4,7 @@ nmctl show >/dev/null
 pid=$(main_pid)
 figure "after start and one query: $(grep VmRSS /proc/"$pid"/status | tr -s '\t ' ' '), $(grep RssAnon /proc/"$pid"/status | tr -s '\t ' ' ')"
 # How often each of its threads was woken, by thread.
-switches() { awk '/^Pid/ { pid = $2 } /ctxt_switches/ { sum[pid] += $2 } END { for (pid in sum) print pid, sum[pid] }' /proc/"$pid"/task/*/status; }
+switches() { awk '/^Pid/ { pid = $2 } /^voluntary_ctxt_switches/ { sum[pid] += $2 } END { for (pid in sum) print pid, sum[pid] }' /proc/"$pid"/task/*/status; }
 sleep 15 # threads that the query needed end
 switches >before
 sleep 20

@@ -19,6 +19,7 @@ fn planned(now: &State, wanted: &State) -> Plan {
         vlan_filtering: true,
         volatile_until_commit: false,
         profiles: false,
+        names: false,
         persists: false,
         ..Capabilities::default()
     };

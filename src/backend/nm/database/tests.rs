@@ -7,13 +7,16 @@ mod harness;
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
+use tokio::time::Instant;
 
 use self::harness::{Server, until};
 use super::*;
+use crate::backend::Snapshot;
+use crate::backend::openvswitch::{comes, is_needed, lay, of_plan, refuse, unserved, way_back};
 use crate::nm::Profile;
 use crate::nm::image::{Active, Stored};
-use crate::plan::{Capabilities, Options};
-use crate::state::Document;
+use crate::plan::{self, Capabilities, Options, Plan};
+use crate::state::{Document, ErrorKind, InterfaceType, State};
 
 /// The UUID of the profile of bridge `br0`, and the external id that it gives its rows.
 const OWNER: &str = "11111111-2222-3333-4444-555555555555";
@@ -29,8 +32,10 @@ fn planned(desired: Json, now: &State) -> Plan {
         vlan_filtering: true,
         volatile_until_commit: false,
         profiles: true,
+        names: true,
         persists: true,
-        dormant: BTreeMap::new(),
+        ovs_local: false,
+        dormant: std::collections::BTreeMap::new(),
         own_net: None,
         unkept: std::collections::BTreeSet::new(),
     };

@@ -7,9 +7,9 @@ use super::decide::{Decision, Goal};
 use super::said::changes;
 use crate::backend::kernel::lower::{alt_names, rank};
 use crate::backend::kernel::op::Op;
-use crate::backend::nm::database;
 use crate::backend::nm::reapply::Way;
 use crate::backend::nm::work::{Runs, Script, Which, Work};
+use crate::backend::openvswitch;
 use crate::plan::{Change, Reason, family, is_removable, is_static};
 use crate::state::{Interface, InterfaceType, Ip};
 
@@ -22,7 +22,7 @@ const EUI64: u8 = 0;
 impl Lowering<'_> {
     /// Adds it to the work, and puts what the kernel is told into its order.
     pub(super) fn beside(&mut self, decided: &BTreeMap<Which, Decision<'_>>, work: &mut Work) {
-        work.database = database::of_plan(self.plan);
+        work.database = openvswitch::of_plan(self.plan);
         work.kernel.append(&mut self.ops);
         for target in self.targets.values() {
             let name = &target.which.name;

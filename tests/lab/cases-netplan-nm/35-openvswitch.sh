@@ -1,0 +1,1 @@
+../cases-netplan/35-openvswitch.sh

@@ -1,0 +1,1 @@
+../cases-netplan/82-services-killed.sh

@@ -1,1 +1,0 @@
-../../cases-netplan/82-services-killed.sh
