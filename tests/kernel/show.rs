@@ -26,6 +26,19 @@ async fn shown(mirror: &Mirror, scope: Scope) -> Value {
     serde_json::to_value(show(&mirror.image(), scope)).expect("a state prints")
 }
 
+/// Shows everything once it is as wanted, which the kernel may take its time for.
+async fn shown_once(mirror: &Mirror, wanted: impl Fn(&Value) -> bool) -> Value {
+    let mut changes = mirror.clone();
+    loop {
+        let state = shown(mirror, Scope::Everything).await;
+        if wanted(&state) {
+            return state;
+        }
+        let changed = tokio::time::timeout(Duration::from_secs(60), changes.changed()).await;
+        changed.unwrap_or_else(|_| panic!("it does not come: {state:#}")).expect("the keeper runs");
+    }
+}
+
 fn interface<'a>(state: &'a Value, name: &str) -> &'a Value {
     let interfaces = state["interfaces"].as_array().expect("interfaces are a list");
     interfaces.iter().find(|i| i["name"] == name).unwrap_or(&Value::Null)
@@ -237,7 +250,11 @@ fn ipv6_is_on_unless_it_is_disabled() {
     with_mirror(|mirror, _files| async move {
         ip("link add down0 type bridge\nlink add bare0 type veth peer name bare1\nlink set bare0 up\n\
             link add on0 type veth peer name on1\nlink set on1 up\nlink set on0 up");
-        let state = shown(&mirror, Scope::Everything).await;
+        // The kernel gives it once its own work has come to the carrier, after the command.
+        let has_address = |state: &Value| {
+            interface(state, "on0")["ipv6"]["address"].as_array().is_some_and(|found| !found.is_empty())
+        };
+        let state = shown_once(&mirror, has_address).await;
         for (name, is_up) in [("down0", false), ("bare0", true), ("on0", true)] {
             let found = interface(&state, name);
             assert_eq!(found["state"], json!(if is_up { "up" } else { "down" }));

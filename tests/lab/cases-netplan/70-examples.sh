@@ -1,8 +1,8 @@
 # Every document of docs/examples with netplan: what it can express is applied, planned again without change and
 # rolled back, and some are also kept and reverted by their revert document; each time the network is as before, and
 # after the rollback our own files, too. Everything else is refused while planning, at the places that the goldens of
-# tests/netplan have, and nothing has changed. Of what it can express only some are tried, others on other days
-# (LAB_ALL: all).
+# tests/netplan have, and nothing has changed. Of what it can express only some are tried
+# (LAB_SAMPLE).
 #
 # Without hardware or a plugin that they need: ethernet-speed, identifier-pci, infiniband, sr-iov. Those of Open vSwitch
 # that netplan can express have their own case.
