@@ -122,7 +122,7 @@ async fn round(first: Option<State>, wanted: State) -> Outcome {
     let lab = Lab::open().await;
     if let Some(first) = first {
         match lab.plan(&first) {
-            Ok(plan) if lab.backend.refuse(&plan).is_empty() => {
+            Ok(plan) if lab.backend.judge(&plan).refused.is_empty() => {
                 if let Err(failure) = lab.apply(&plan).await {
                     return Outcome::Failed(format!("the ground: {failure}"));
                 }
@@ -136,7 +136,7 @@ async fn round(first: Option<State>, wanted: State) -> Outcome {
         Ok(plan) => plan,
         Err(problems) => return Outcome::Failed(format!("planning: {problems}")),
     };
-    let refused = lab.backend.refuse(&plan);
+    let refused = lab.backend.judge(&plan).refused;
     if !refused.is_empty() {
         let odd = refused.iter().find(|problem| problem.kind != ErrorKind::NotSupportedError);
         let texts: Vec<String> = refused.iter().map(ToString::to_string).collect();
@@ -328,7 +328,7 @@ fn ipv6_is_as_asked_whatever_brings_the_link_up() {
                 let before = (disabled(link), lab.shown());
                 let document = read(&format!("interfaces: [{interface}]"));
                 let plan = lab.plan(&document).expect("it can be planned");
-                if let Some(refused) = lab.backend.refuse(&plan).first() {
+                if let Some(refused) = lab.backend.judge(&plan).refused.first() {
                     println!("not expressible here: {refused}");
                     return;
                 }
@@ -364,7 +364,7 @@ fn what_a_kernel_cannot_do_is_refused() {
         in_namespace(move || async move {
             let lab = Lab::open().await;
             let Ok(plan) = lab.plan(&wanted) else { return };
-            let refused = lab.backend.refuse(&plan);
+            let refused = lab.backend.judge(&plan).refused;
             assert!(!refused.is_empty(), "{name} is not refused");
             let expected = |kind| matches!(kind, ErrorKind::NotSupportedError | ErrorKind::DependencyError);
             let odd = refused.iter().find(|problem| !expected(problem.kind));

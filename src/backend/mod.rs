@@ -95,6 +95,22 @@ impl Snapshot {
     }
 }
 
+/// What a backend says of a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// Everything that it cannot express: `NotSupportedError` with the path in the client's document (see
+    /// [`Plan::origins`]).
+    pub refused: Vec<Problem>,
+    /// What whoever reads the plan should know of how it is carried out.
+    pub remarks: Vec<String>,
+}
+
+impl From<Vec<Problem>> for Judgement {
+    fn from(refused: Vec<Problem>) -> Self {
+        Self { refused, remarks: Vec::new() }
+    }
+}
+
 /// How far an execution is: step `n` of `of`, on which interface, doing what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -129,18 +145,8 @@ pub trait Backend: Send + Sync {
         }
     }
 
-    /// Everything in the plan that this backend cannot express: `NotSupportedError` with the
-    /// path in the client's document (see [`Plan::origins`]). Pure.
-    fn refuse(&self, plan: &Plan) -> Vec<Problem>;
-
-    /// The same; or if there is no such thing, what whoever reads the plan should know of how this backend carries
-    /// it out. Pure.
-    fn judge(&self, plan: &Plan) -> Result<Vec<String>, Vec<Problem>> {
-        match self.refuse(plan) {
-            none if none.is_empty() => Ok(Vec::new()),
-            problems => Err(problems),
-        }
-    }
+    /// Whether and how this backend can carry a plan out. Pure.
+    fn judge(&self, plan: &Plan) -> Judgement;
 
     /// Everything in the plan that waits for a service which does not run now: `PluginFailure`, with the
     /// path. Refused as well; but if nobody will look afterwards ([`Plan::unverified`]) only a warning, and

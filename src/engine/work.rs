@@ -11,7 +11,7 @@ use super::board::Board;
 use super::desired;
 use super::nets::Made;
 use super::store::Store;
-use crate::backend::{Backend, Failure, Snapshot, Step};
+use crate::backend::{Backend, Failure, Judgement, Snapshot, Step};
 use crate::plan::{self, Plan};
 use crate::probe::Prober;
 use crate::state::{ErrorKind, Path, Problem, Segment, State};
@@ -267,10 +267,7 @@ pub(super) fn plan_on(
             *origin = path;
         }
     }
-    let (remarks, mut refused) = match backend.judge(&plan) {
-        Ok(remarks) => (remarks, Vec::new()),
-        Err(refused) => (Vec::new(), refused),
-    };
+    let Judgement { mut refused, remarks } = backend.judge(&plan);
     let unserved = backend.unserved(&plan);
     if plan.unverified {
         plan.warnings.extend(unserved.iter().map(ToString::to_string));

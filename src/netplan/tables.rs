@@ -56,12 +56,11 @@ const BOND: &[Row] = &[
     row("link-aggregation.options.lacp_rate").key("parameters.lacp-rate").default("slow"),
     row("link-aggregation.options.xmit_hash_policy").key("parameters.transmit-hash-policy").default("layer2"),
     row("link-aggregation.options.ad_select").key("parameters.ad-select").default("stable"),
-    row("link-aggregation.options.min_links").key("parameters.min-links").default("0").zero_is_unset(),
+    row("link-aggregation.options.min_links").key("parameters.min-links").default("0"),
     row("link-aggregation.options.all_slaves_active")
         .key("parameters.all-members-active")
         .words(&[("dropped", "false"), ("delivered", "true")])
-        .default("dropped")
-        .zero_is_unset(),
+        .default("dropped"),
     row("link-aggregation.options.fail_over_mac").key("parameters.fail-over-mac-policy").default("none"),
     row("link-aggregation.options.primary").key("parameters.primary").default(""),
     row("link-aggregation.options.primary_reselect")

@@ -11,12 +11,12 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::door::Door;
 use super::error::{Ended, Error};
 use super::framing::Frames;
 use super::image::{Image, monitored};
 use super::message::{self, Message};
 use super::op::{self, Op};
+use crate::system::Door;
 
 /// Where Open vSwitch's database listens (ovsdb-server(1), `punix:`).
 pub const SOCKET: &str = "/run/openvswitch/db.sock";

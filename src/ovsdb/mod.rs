@@ -5,7 +5,6 @@
 //! is there while the database is; nobody polls for it: the folder of the socket is watched.
 
 mod client;
-mod door;
 mod error;
 mod framing;
 mod image;

@@ -342,18 +342,23 @@ fn open_vswitch_needs_a_plugin_of_networkmanager() {
     with_manager(|harness| async {
         let host = Host::on(harness).await;
         let document = "interfaces: [{name: br0, type: ovs-bridge, bridge: {port: [{name: in0}]}}]";
-        let refused = host.backend.refuse(&host.plan(document).await);
+        let refused = host.backend.judge(&host.plan(document).await).refused;
         let of_type = refused.iter().find(|problem| problem.path.to_string() == "interfaces[0].type");
         let of_type = of_type.unwrap_or_else(|| panic!("{refused:?}"));
         assert_eq!(of_type.kind, ErrorKind::DependencyError);
         assert!(of_type.message.ends_with("has no plugin for Open vSwitch"), "{of_type}");
         // Nor is there a database (V42).
         let gone = host.plan("interfaces: [{name: br0, type: ovs-bridge, state: absent}]").await;
-        assert!(host.backend.refuse(&gone).is_empty());
+        assert!(host.backend.judge(&gone).refused.is_empty());
         let unserved = host.backend.unserved(&gone);
         let kinds: Vec<ErrorKind> = unserved.iter().map(|problem| problem.kind).collect();
         assert_eq!(kinds, [ErrorKind::PluginFailure], "{unserved:?}");
-        assert!(host.backend.refuse(&host.plan("interfaces: [{name: lo, type: loopback}]").await).is_empty());
+        assert!(
+            host.backend
+                .judge(&host.plan("interfaces: [{name: lo, type: loopback}]").await)
+                .refused
+                .is_empty()
+        );
     });
 }
 

@@ -12,7 +12,8 @@ use tokio::sync::watch;
 
 use self::net::{Checkpoints, Net};
 use super::{
-    Availability, Backend, Capabilities, Doing, Failure, Observation, Progress, SafetyNet, Snapshot, Step,
+    Availability, Backend, Capabilities, Doing, Failure, Judgement, Observation, Progress, SafetyNet,
+    Snapshot, Step,
 };
 use crate::plan::{self, Change, Plan};
 use crate::state::{ErrorKind, InterfaceType, Problem, State};
@@ -285,8 +286,8 @@ impl Backend for FakeBackend {
         }
     }
 
-    fn refuse(&self, _plan: &Plan) -> Vec<Problem> {
-        Vec::new()
+    fn judge(&self, _plan: &Plan) -> Judgement {
+        Judgement::default()
     }
 
     fn unserved(&self, plan: &Plan) -> Vec<Problem> {

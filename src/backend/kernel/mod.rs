@@ -40,11 +40,11 @@ pub(super) use self::observer::Everything;
 use self::op::Op;
 use self::probe::Kinds;
 use super::observer::Observer;
-use super::{Backend, Capabilities, Doing, Failure, Observation, Progress, Snapshot};
+use super::{Backend, Capabilities, Doing, Failure, Judgement, Observation, Progress, Snapshot};
 use crate::kernel::mirror::{Mirror, Stopped};
 use crate::kernel::netlink::{Connection, Protocol};
 use crate::plan::{self, Plan};
-use crate::state::{ErrorKind, Problem, State};
+use crate::state::{ErrorKind, State};
 
 /// Rounds of a restore. Each starts from what is there then, so a second one repairs what the
 /// first could not because something else changed meanwhile.
@@ -177,8 +177,8 @@ impl Backend for KernelBackend {
         }
     }
 
-    fn refuse(&self, plan: &Plan) -> Vec<Problem> {
-        refuse::refuse(plan, &self.kinds, &self.files.resolver_owner())
+    fn judge(&self, plan: &Plan) -> Judgement {
+        refuse::refuse(plan, &self.kinds, &self.files.resolver_owner()).into()
     }
 
     fn observe(&self) -> Result<Observation, Failure> {

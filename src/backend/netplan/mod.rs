@@ -57,7 +57,7 @@ use super::kernel::op::Op;
 use super::nm;
 use super::observer::Observer;
 use super::openvswitch as of_database;
-use super::{Backend, Capabilities, Doing, Failure, Observation, Progress, Snapshot};
+use super::{Backend, Capabilities, Doing, Failure, Judgement, Observation, Progress, Snapshot};
 use crate::netplan::{Config, Devices, Files, Folder, NATIVE, OWN, Renderer, native_of, understand};
 use crate::ovsdb::Database;
 use crate::plan::{self, Plan};
@@ -220,39 +220,35 @@ impl Backend for NetplanBackend {
         Ok(Some(native::beside(desired, native, meaning)))
     }
 
-    fn refuse(&self, plan: &Plan) -> Vec<Problem> {
-        self.judge(plan).err().unwrap_or_default()
-    }
-
     /// Has netplan look at the files as they would be, if nobody has yet. The remarks are about what files of others
     /// define as well.
-    fn judge(&self, plan: &Plan) -> Result<Vec<String>, Vec<Problem>> {
-        let mut problems = refuse::refuse(plan, &self.kernel.kinds().types());
-        problems.extend(nm::without_netdev_tables(plan));
+    fn judge(&self, plan: &Plan) -> Judgement {
+        let mut refused = refuse::refuse(plan, &self.kernel.kinds().types());
+        refused.extend(nm::without_netdev_tables(plan));
         let database = &self.images.database;
-        problems.extend(openvswitch::refuse(plan, database.image().as_deref()));
-        problems.extend(of_database::refuse(plan, database));
-        problems.extend(of_database::unserved(plan, database));
+        refused.extend(openvswitch::refuse(plan, database.image().as_deref()));
+        refused.extend(of_database::refuse(plan, database));
+        refused.extend(of_database::unserved(plan, database));
         let mut remarks = Vec::new();
         if plan.changes.iter().any(is_netplans) {
             if foreign::look(&self.root) == Try::Waits {
-                problems.push(Problem::new(ErrorKind::PluginFailure, Place::root(), WAITS));
+                refused.push(Problem::new(ErrorKind::PluginFailure, Place::root(), WAITS));
             }
             // Whoever carries the plan out says why nothing can be seen.
             match self.observe().ok().map(|seen| self.tell(plan, &seen.state)) {
                 Some(Ok(told)) if told.uses_openvswitch() && !openvswitch::runs(&self.root) => {
                     let text = openvswitch::DOES_NOT_RUN;
-                    problems.push(Problem::new(ErrorKind::PluginFailure, Place::root(), text));
+                    refused.push(Problem::new(ErrorKind::PluginFailure, Place::root(), text));
                 }
                 Some(Ok(told)) => {
-                    problems.extend(self.complaint(&told));
+                    refused.extend(self.complaint(&told));
                     remarks = told.composed.remarks;
                 }
-                Some(Err(refused)) => problems.extend(refused),
+                Some(Err(problems)) => refused.extend(problems),
                 None => {}
             }
         }
-        if problems.is_empty() { Ok(remarks) } else { Err(problems) }
+        Judgement { refused, remarks }
     }
 
     /// Also what the files say now: a few small ones. Whoever plans is told why they cannot be read.

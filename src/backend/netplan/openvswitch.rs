@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::NetplanBackend;
 use super::refuse::placed;
@@ -20,6 +20,7 @@ use crate::plan::{Change, InterfaceChange, Plan};
 use crate::state::{
     Bridge, ErrorKind, Interface, InterfaceType, OvsBridgePort, OvsSettings, OvsTable, Path, Problem, State,
 };
+use crate::system::Door;
 use crate::system::systemd::Manager;
 
 /// The units by which netplan tells Open vSwitch.
@@ -31,10 +32,8 @@ const PID: &str = "run/openvswitch/ovs-vswitchd.pid";
 pub(super) const DOES_NOT_RUN: &str =
     "Open vSwitch does not run (there is no ovs-vswitchd), and netplan would wait for it in vain";
 
-/// How long a rollback waits for ovs-vswitchd in each try, and how often it looks: systemd starts one that has died in
-/// one or two seconds.
+/// How long a rollback waits for ovs-vswitchd in each try: systemd starts one that has died in one or two seconds.
 const FORWARDER_MAX: Duration = Duration::from_secs(5);
-const FORWARDER_LOOK: Duration = Duration::from_millis(200);
 
 /// Whether netplan has anything to tell Open vSwitch of these definitions.
 pub(super) fn is_in(config: &Config) -> bool {
@@ -57,10 +56,14 @@ pub(super) async fn comes(root: &std::path::Path, progress: Progress<'_>) -> boo
         return true;
     }
     progress(Step { n: 1, of: 1, interface: None, text: "wait for ovs-vswitchd".to_owned() });
-    // Nothing tells of the start of another's process but looking.
+    let mut file = Door::new(&root.join(PID));
     let start = async {
-        while !runs(root) {
-            sleep(FORWARDER_LOOK).await;
+        loop {
+            file.arm();
+            if runs(root) {
+                break;
+            }
+            file.opened().await;
         }
     };
     timeout(FORWARDER_MAX, start).await.is_ok()
@@ -312,11 +315,13 @@ interfaces:
         let come = || {
             fs::create_dir_all(root.path().join("run/openvswitch")).expect("a folder");
             fs::create_dir_all(root.path().join("proc/77")).expect("a folder");
-            fs::write(root.path().join(PID), "77\n").expect("a file");
+            let pid = root.path().join(PID);
+            fs::write(pid.with_extension("new"), "77\n").expect("a file");
+            fs::rename(pid.with_extension("new"), pid).expect("a file");
         };
         assert!(!comes(root.path(), &progress).await);
         let later = async {
-            sleep(FORWARDER_MAX / 2).await;
+            tokio::time::sleep(FORWARDER_MAX / 2).await;
             come();
         };
         assert!(tokio::join!(comes(root.path(), &progress), later).0);

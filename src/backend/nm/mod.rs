@@ -67,7 +67,8 @@ use super::kernel::{self, Facts, KernelBackend};
 use super::observer::Observer;
 use super::openvswitch;
 use super::{
-    Availability, Backend, Capabilities, Doing, Failure, Observation, Progress, SafetyNet, Snapshot,
+    Availability, Backend, Capabilities, Doing, Failure, Judgement, Observation, Progress, SafetyNet,
+    Snapshot,
 };
 use crate::kernel::netlink::nftables;
 use crate::nm::image::{Image, ObjectPath, Stored};
@@ -343,22 +344,22 @@ impl Backend for NmBackend {
         }
     }
 
-    fn refuse(&self, plan: &Plan) -> Vec<Problem> {
+    fn judge(&self, plan: &Plan) -> Judgement {
         match (self.client.image(), self.observe()) {
             (Some(image), Ok(seen)) => {
-                let mut problems =
+                let mut refused =
                     refuse::refuse(plan, &seen.state, &image, &self.capabilities().interface_types);
-                problems.extend(openvswitch::refuse(plan, &self.database));
+                refused.extend(openvswitch::refuse(plan, &self.database));
                 if !image.global_dns.is_empty()
                     && let Some(file) = configuration::sets_global_dns(&self.root)
                 {
-                    problems.extend(refuse::resolver_set_by(plan, &file));
+                    refused.extend(refuse::resolver_set_by(plan, &file));
                 }
-                problems.extend(without_netdev_tables(plan));
-                problems
+                refused.extend(without_netdev_tables(plan));
+                refused.into()
             }
             // Whoever carries the plan out says so.
-            _ => Vec::new(),
+            _ => Judgement::default(),
         }
     }
 

@@ -41,6 +41,19 @@ DOCUMENT
 try_examples change.yml
 nmctl show admin0 | grep -F 198.18.0.1
 untouched
+
+# Zero and no can be asked for, too.
+bonding() { # options
+  printf 'interfaces: [{name: bond1, type: bond, state: up, link-aggregation: {mode: active-backup, options: {%s}}}]' "$1"
+}
+is() { grep -x "$2" "/sys/class/net/bond1/bonding/$1"; }
+bonding 'min_links: 1, all_slaves_active: delivered' | nmctl apply -
+is min_links 1 && is all_slaves_active 1
+for again in changed unchanged; do bonding 'min_links: 0, all_slaves_active: dropped' | nmctl apply - &>$again; done
+is min_links 0 && is all_slaves_active 0
+grep -F "nothing to change" unchanged
+echo 'interfaces: [{name: bond1, state: absent}]' | nmctl apply -
+untouched
 nmctl apply - <<'DOCUMENT'
 interfaces: [{name: eth1, state: absent}, {name: eth2, state: absent}]
 DOCUMENT

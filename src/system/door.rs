@@ -1,4 +1,4 @@
-//! The folder of the socket, watched: tells when it is worth to try again.
+//! A path that is not there yet, watched: tells when it is worth to look again.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -25,9 +25,8 @@ impl Door {
     /// missed in between.
     pub fn arm(&mut self) {
         let watch = watch(&self.path);
-        let watch = watch.inspect_err(
-            |error| tracing::warn!(%error, path = %self.path.display(), "cannot watch for the socket"),
-        );
+        let watch = watch
+            .inspect_err(|error| tracing::warn!(%error, path = %self.path.display(), "cannot watch for it"));
         self.events = watch.ok();
     }
 
