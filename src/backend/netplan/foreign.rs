@@ -7,7 +7,7 @@ use std::path::Path;
 
 use nix::unistd::geteuid;
 
-/// Exists while a try waits, and until it has put things back.
+/// Exists while a try waits, and until it has put things back; not yet while it applies what it tries.
 const READY: &str = "run/netplan/netplan-try.ready";
 
 /// How a pending try stands.
@@ -19,15 +19,15 @@ pub(super) enum Try {
     Dead,
 }
 
-/// The file is there, and some process is the one that made it. `root`: where run/ and proc/ are.
+/// Whether its process is there, and its file. `root`: where run/ and proc/ are.
 pub(super) fn look(root: &Path) -> Try {
-    if !root.join(READY).exists() {
-        return Try::None;
-    }
-    // What cannot be listed may hold one.
+    let is_marked = root.join(READY).exists();
     match is_running(root) {
-        Ok(false) => Try::Dead,
-        Ok(true) | Err(_) => Try::Waits,
+        Ok(true) => Try::Waits,
+        // What cannot be listed may hold the one that made it.
+        Err(_) if is_marked => Try::Waits,
+        Ok(false) if is_marked => Try::Dead,
+        Ok(false) | Err(_) => Try::None,
     }
 }
 
@@ -87,6 +87,10 @@ mod tests {
         assert_eq!(look(root.path()), Try::Waits);
         fs::write(at("proc/7/cmdline"), "python3\0/usr/sbin/netplan\0--debug\0try\0").expect("one");
         assert_eq!(look(root.path()), Try::Waits);
+        fs::remove_file(at(READY)).expect("it goes");
+        assert_eq!(look(root.path()), Try::Waits, "it still applies what it tries");
+        fs::remove_file(at("proc/7/cmdline")).expect("it ends");
+        fs::write(at(READY), "").expect("a file");
         clear(root.path()).expect("it goes");
         clear(root.path()).expect("it is gone");
         assert_eq!(look(root.path()), Try::None);

@@ -22,6 +22,9 @@ printf 'interfaces: [{name: admin0, type: dummy, mtu: 1400, mac-address: "02:00:
 grep -F '`admin0` is defined at /etc/netplan/10-admin.yaml:7:5, too: 90-nmstated.yaml is read later, wins for `macaddress`' said
 
 sleep 300 | netplan try --timeout 200 >tried 2>&1 &
+# From its start, when it has not yet made its mark, on.
+within 60 pgrep -f 'netplan try'
+document lab0 | refused 'a `netplan try` awaits confirmation' nmctl apply -
 within 60 test -e /run/netplan/netplan-try.ready
 document lab0 | refused 'a `netplan try` awaits confirmation' nmctl apply -
 nothing_of_it
