@@ -41,7 +41,8 @@ route-rules:
 
 fn committed() -> Daemon {
     ip(&["link", "add", "nic0", "type", "veth", "peer", "name", "nic1"]);
-    // The other end is up, so that a carrier comes as soon as ours is.
+    // The other end is up, so that a carrier comes as soon as ours is; an address of its own would come in its own time.
+    std::fs::write("/proc/sys/net/ipv6/conf/nic1/disable_ipv6", "1").expect("it can be set");
     ip(&["link", "set", "nic1", "up"]);
     let daemon = Daemon::start();
     daemon.printed(&["apply", &daemon.file("committed.yml", COMMITTED)]);

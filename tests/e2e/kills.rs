@@ -210,7 +210,7 @@ fn a_daemon_killed_in_the_commit_window_takes_the_change_up() {
         assert_eq!(daemon.show(), old);
 
         // Committed by nobody: its deadline comes while the daemon is dead, or soon after.
-        daemon.printed(&["apply", "--no-commit", "--timeout", "2", &to_new]);
+        daemon.printed(&["apply", "--no-commit", "--timeout", "5", &to_new]);
         let id = daemon.only();
         daemon.kill();
         daemon.restart();

@@ -379,8 +379,8 @@ fn many_routes_are_shown_in_time() {
         let state = show(&image, Scope::Everything);
         let spent = thread_cpu() - start;
         // An optimised build is to need 150 ms; the limit leaves room for a plain one. The machine may be busy: what the
-        // processor does is counted.
-        assert!(spent < Duration::from_secs(2), "took {spent:?}");
+        // processor does is counted, in the lab also what it does for other machines.
+        assert!(spent < Duration::from_secs(6), "took {spent:?}");
         assert_eq!(state.config_routes().len(), 100_000);
     });
 }

@@ -42,7 +42,7 @@ as_it_was() { # after what
   back_as_before "$1"
   kept_by_us | cmp - kept-before
   [ "$(nmctl list --json | jq length)" = 0 ]
-  no_units_left
+  within 30 no_units_left
   untouched
 }
 
@@ -114,4 +114,4 @@ back_as_before "what is committed"
 rm /var/lib/nmstated/incomplete
 systemctl restart nmstated
 nothing_open
-no_units_left
+within 30 no_units_left

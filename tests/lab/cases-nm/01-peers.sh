@@ -15,9 +15,9 @@ nmcli connection add con-name lab-peer type ethernet ifname eth7 autoconnect no 
 nmcli --wait 30 connection up lab-peer
 within 30 grep -q ' 192.0.2.1[0-9][0-9] ' $peers/eth7/leases
 within 30 grep -q ' 2001:db8:1::1[0-9a-f][0-9a-f] ' $peers/eth7/leases
-ip -4 route show default | grep 'via 192.0.2.1 dev eth7 proto dhcp'
+within 30 eval "ip -4 route show default | grep 'via 192.0.2.1 dev eth7 proto dhcp'"
 within 30 eval "ip -6 route show default | grep 'dev eth7 proto ra'"
-nmcli -g IP4.DNS,IP4.DOMAIN device show eth7 | grep -F lab.example
+within 30 eval "nmcli -g IP4.DNS,IP4.DOMAIN device show eth7 | grep -F lab.example"
 # The cable comes out, and in again.
 unplug eth7
 within 30 eval "ip link show eth7 | grep NO-CARRIER"
@@ -52,6 +52,6 @@ nmcli connection add con-name lab-peer type macsec ifname sec7 autoconnect no ip
   macsec.mka-ckn f2b4297d39da7330910a74abc0449feb
 nmcli --wait 60 connection up lab-peer
 # What one end encrypts the other can read.
-at eth7 ip address add 10.7.0.1/24 dev macsec0
+within 30 at eth7 ip address add 10.7.0.1/24 dev macsec0
 at eth7 ip link set macsec0 up
 within 30 ping -c 1 -W 1 10.7.0.1

@@ -49,7 +49,7 @@ lacks_link lab0
 ls /etc/NetworkManager/system-connections/lab0*.nmconnection
 nmctl rollback
 has_link lab0
-on_disk
+within 30 on_disk
 ip address show lab0 | grep -F 192.0.2.8/24
 document lab0 | sed 's/state: up/state: absent/' | nmctl apply -
 lacks_link lab0

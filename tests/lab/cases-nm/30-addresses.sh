@@ -12,7 +12,7 @@ took() { began=$(date +%s%3N); "$@"; took=$(($(date +%s%3N) - began)); }
 asks '' '' >ask.yml
 took nmctl apply ask.yml
 figure "DHCP without a server: $took ms"
-[ $took -lt 5000 ]
+[ $took -lt 20000 ] # it waits 45 s and more for a server
 nmctl plan --exit-code ask.yml
 nmctl show eth7 | grep -F 'dhcp: true'
 # Unless it says that it waits: then it is not done before there is one.
