@@ -350,6 +350,35 @@ routes:
     assert_eq!(over("", &foreign, off).as_deref(), Ok(said));
 }
 
+/// netplan takes no reference to what only a later file defines.
+#[test]
+fn what_later_files_define_is_named_before_it_is_referred_to() {
+    let later = [("91-nmstated-native.yaml", "network: {ethernets: {eth1: {}}, bridges: {br0: {}}}")];
+    let bond = "interfaces:
+- {name: bond0, type: bond, link-aggregation: {mode: active-backup, port: [eth1]}, ipv4: {enabled: false}}
+";
+    let said = over("", &later, bond).expect("it can be said");
+    assert!(said.contains("  ethernets:\n    eth1: {}\n"), "{said}");
+    // It goes with the last that refers to it.
+    let own = "network: {version: 2, bridges: {br0: {}}, vlans: {br0.5: {id: 5, link: br0}}}";
+    let gone = "interfaces: [{name: br0.5, type: vlan, state: absent}]";
+    assert_eq!(over(own, &later, gone).as_deref(), Ok(""));
+}
+
+#[test]
+fn names_that_are_several_words_are_refused() {
+    let bond = "interfaces:
+- name: ovs0
+  type: ovs-bridge
+  bridge: {port: [{name: 'b0 -- set-manager ptcp:6640', link-aggregation: {mode: balance-slb, port: [{name: eth1}, {name: eth2}]}}]}
+";
+    let refused = over("", &[], bond).expect_err("it is refused");
+    assert!(
+        refused.contains("netplan has no definitions with such a name: `b0 -- set-manager ptcp:6640`"),
+        "{refused}"
+    );
+}
+
 #[test]
 fn which_file_wins_is_told() {
     let foreign = [("50-cloud-init.yaml", INSTALLER)];

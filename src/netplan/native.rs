@@ -107,7 +107,8 @@ pub fn understand(
     let only = |files: &Files, name: &str| Config::read(&files.only(name)).map_err(wrong);
     let (ours, new, old) = (only(files, OWN)?, only(&then, NATIVE)?, only(files, NATIVE)?);
     let others = Config::read(&files.without(&[OWN, NATIVE])).map_err(wrong)?;
-    let problems = clashes(native, &ours, &new, others.renderer.unwrap_or(default));
+    let mut problems = clashes(native, &ours, [&new, &old], others.renderer.unwrap_or(default));
+    problems.extend(renamed(&new, devices));
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -162,7 +163,7 @@ fn place(keys: &[&str]) -> Path {
 }
 
 /// What it must not say beside our other file, and those of others.
-fn clashes(native: &Native, ours: &Config, new: &Config, renderer: Renderer) -> Vec<Problem> {
+fn clashes(native: &Native, ours: &Config, [new, old]: [&Config; 2], renderer: Renderer) -> Vec<Problem> {
     let mut problems = Vec::new();
     if let Some(word) = native.node().get("renderer").and_then(Node::text)
         && word != renderer.word()
@@ -171,12 +172,31 @@ fn clashes(native: &Native, ours: &Config, new: &Config, renderer: Renderer) -> 
                     each definition";
         problems.push(Problem::invalid(place(&["renderer"]), text));
     }
-    for netdef in new.netdefs.values().filter(|netdef| ours.netdefs.contains_key(&netdef.id)) {
+    // What was added beside a definition of the former native document stays beside it.
+    let is_taken =
+        |netdef: &&Netdef| ours.netdefs.contains_key(&netdef.id) && !old.netdefs.contains_key(&netdef.id);
+    for netdef in new.netdefs.values().filter(is_taken) {
         let text = format!(
             "`{}` was configured by another document, in the schema of nmstate: make it absent there first",
             netdef.id
         );
         problems.push(Problem::invalid(place(&[netdef.kind.key(), &netdef.id]), text));
+    }
+    problems
+}
+
+/// Hardware that netplan would call otherwise, at once; nothing gives a name back.
+fn renamed(new: &Config, devices: &Devices) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for netdef in new.netdefs.values() {
+        let Some(name) = netdef.get("set-name").and_then(Tree::text) else { continue };
+        for present in netdef.devices(devices).into_iter().filter(|present| *present != name) {
+            let text = format!(
+                "netplan would rename `{present}`, which no rollback takes back: have a link file of udev do so at boot \
+                 (systemd.link(5)), and then use the new name"
+            );
+            problems.push(Problem::invalid(place(&[netdef.kind.key(), &netdef.id, "set-name"]), text));
+        }
     }
     problems
 }
@@ -321,6 +341,13 @@ network:
             clash.starts_with("network.ethernets.eth1: `eth1` was configured by another document"),
             "{clash}"
         );
+        let beside =
+            shown(&native(DOCUMENT), &files(&[(OWN, own), (NATIVE, "network: {ethernets: {eth1: {}}}")]));
+        assert!(beside.is_ok(), "what was said beside a native document stays: {beside:?}");
+        let renames =
+            native("network: {ethernets: {lan: {match: {macaddress: '02:00:5e:10:00:01'}, set-name: lan0}}}");
+        let clash = shown(&renames, &files(&[])).expect_err("it is refused");
+        assert!(clash.starts_with("network.ethernets.lan.set-name: netplan would rename `eth1`"), "{clash}");
         let other = native("network: {renderer: NetworkManager, ethernets: {eth1: {}}}");
         let clash = shown(&other, &files(&[])).expect_err("it is refused");
         assert!(clash.starts_with("network.renderer: "), "{clash}");

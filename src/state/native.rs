@@ -1,6 +1,6 @@
 //! `network`: a configuration in netplan's own words, as its files have it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -167,6 +167,10 @@ fn unprintable(node: &Node, reader: &mut Reader) {
                     if entry.key.contains(char::is_control) {
                         reader.problem(&entry.value, "a key with a control character");
                     }
+                    // They stand in quotes in rules of udev, which run programs.
+                    if matches!(entry.key.as_str(), "set-name" | "match") && is_quoted(&entry.value) {
+                        reader.problem(&entry.value, "a text with a quotation mark or a backslash");
+                    }
                     unprintable(&entry.value, reader);
                 });
             }
@@ -180,6 +184,14 @@ fn unprintable(node: &Node, reader: &mut Reader) {
             reader.problem(node, "a text with a control character");
         }
         Value::Scalar { .. } => {}
+    }
+}
+
+fn is_quoted(node: &Node) -> bool {
+    match &node.value {
+        Value::Map(entries) => entries.iter().any(|entry| is_quoted(&entry.value)),
+        Value::List(items) => items.iter().any(is_quoted),
+        Value::Scalar { text, .. } => text.contains(['"', '\\']),
     }
 }
 
@@ -231,17 +243,69 @@ fn fill(node: &mut Node, known: Option<&Node>, path: &Path) -> Result<(), Path> 
             Ok(())
         }
         Value::Scalar { .. } => Ok(()),
-        Value::List(items) => items.iter_mut().enumerate().try_for_each(|(index, item)| {
-            let known = known.and_then(|known| match &known.value {
-                Value::List(items) => items.get(index),
-                _ => None,
-            });
-            fill(item, known, &path.index(index))
-        }),
+        Value::List(items) => {
+            let of = counterparts(items, known);
+            let mut each = items.iter_mut().zip(of).enumerate();
+            each.try_for_each(|(index, (item, known))| fill(item, known, &path.index(index)))
+        }
         Value::Map(entries) => entries.iter_mut().try_for_each(|entry| {
             let known = known.and_then(|known| known.get(&entry.key));
             fill(&mut entry.value, known, &path.key(&entry.key))
         }),
+    }
+}
+
+/// Which item of a known list each item is in which a secret is hidden: the one that differs in its secrets only, in
+/// whatever place. One that was changed is the one in its place, if all others are there.
+fn counterparts<'a>(items: &[Node], known: Option<&'a Node>) -> Vec<Option<&'a Node>> {
+    let known: &[Node] = match known.map(|known| &known.value) {
+        Some(Value::List(known)) => known,
+        _ => &[],
+    };
+    let is_as_long = items.len() == known.len();
+    let of = |index: usize, item: &Node| {
+        let fitting: Vec<usize> = (0..known.len()).filter(|other| hides(item, &known[*other])).collect();
+        match &*fitting {
+            [one] => Some(*one),
+            several => (is_as_long && several.contains(&index)).then_some(index),
+        }
+    };
+    let hidden: Vec<usize> = (0..items.len()).filter(|index| hides_any(&items[*index])).collect();
+    let mut found: BTreeMap<usize, usize> =
+        hidden.iter().filter_map(|index| Some((*index, of(*index, &items[*index])?))).collect();
+    let mut lost = hidden.iter().filter(|index| !found.contains_key(index));
+    if let (Some(changed), None, true) = (lost.next(), lost.next(), is_as_long)
+        && !found.values().any(|other| other == changed)
+    {
+        found.insert(*changed, *changed);
+    }
+    (0..items.len()).map(|index| found.get(&index).map(|other| &known[*other])).collect()
+}
+
+fn hides_any(node: &Node) -> bool {
+    match &node.value {
+        Value::Scalar { text, .. } => text == HIDDEN_SECRET,
+        Value::List(items) => items.iter().any(hides_any),
+        Value::Map(entries) => entries.iter().any(|entry| hides_any(&entry.value)),
+    }
+}
+
+/// Whether it is `known` with its secrets hidden.
+fn hides(node: &Node, known: &Node) -> bool {
+    match (&node.value, &known.value) {
+        (Value::Scalar { text, .. }, Value::Scalar { .. }) => {
+            text == HIDDEN_SECRET || json(node) == json(known)
+        }
+        (Value::List(items), Value::List(known)) => {
+            items.len() == known.len() && items.iter().zip(known).all(|(item, known)| hides(item, known))
+        }
+        (Value::Map(entries), Value::Map(others)) => {
+            entries.len() == others.len()
+                && entries
+                    .iter()
+                    .all(|entry| known.get(&entry.key).is_some_and(|known| hides(&entry.value, known)))
+        }
+        _ => false,
     }
 }
 
@@ -313,6 +377,37 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_stays_with_what_it_belongs_to() {
+        let peer = |address: &str, key: &str| json!({"allowed-ips": [address], "keys": {"public": key}});
+        let with = |peers: &[Json]| {
+            let text =
+                json!({"network": {"tunnels": {"wg0": {"mode": "wireguard", "peers": peers}}}}).to_string();
+            native(&text)
+        };
+        let (a, b) = (peer("192.0.2.1/32", "a"), peer("192.0.2.2/32", "b"));
+        let hidden = |address: &str| peer(address, HIDDEN_SECRET);
+        let (first, second) = (hidden("192.0.2.1/32"), hidden("192.0.2.2/32"));
+        let known = with(&[a.clone(), b.clone()]);
+        let filled = |peers: &[Json]| {
+            let mut own = with(peers);
+            own.fill_secrets(Some(&known)).map(|()| own).map_err(|path| path.to_string())
+        };
+        assert_eq!(
+            filled(std::slice::from_ref(&second)),
+            Ok(with(std::slice::from_ref(&b))),
+            "the first is gone"
+        );
+        assert_eq!(filled(&[second.clone(), first.clone()]), Ok(with(&[b.clone(), a.clone()])));
+        let changed = filled(&[first.clone(), hidden("192.0.2.3/32")]);
+        assert_eq!(changed, Ok(with(&[a.clone(), peer("192.0.2.3/32", "b")])), "all others are there");
+        let new = peer("192.0.2.4/32", "d");
+        assert_eq!(filled(&[new.clone(), first.clone(), second]), Ok(with(&[new, a, b])));
+        let lost = Err("network.tunnels.wg0.peers[1].keys.public".to_owned());
+        assert_eq!(filled(&[first.clone(), hidden("192.0.2.3/32"), hidden("192.0.2.4/32")]), lost);
+        assert_eq!(filled(&[first, hidden("192.0.2.3/32"), peer("192.0.2.4/32", "d")]), lost);
+    }
+
+    #[test]
     fn keys_of_secrets_are_known() {
         for secret in [
             "password",
@@ -346,6 +441,10 @@ mod tests {
             (
                 "network: {ethernets: {a: {auth: {identity: \"x\\nengine\"}}}}",
                 "network.ethernets.a.auth.identity: a text with a control character",
+            ),
+            (
+                "network: {ethernets: {a: {match: {driver: ['x\", PROGRAM=\"/tmp/x']}}}}",
+                "network.ethernets.a.match: a text with a quotation mark or a backslash",
             ),
         ] {
             let problems = Document::from_text(text).and_then(|document| document.state());

@@ -167,24 +167,24 @@ impl NetplanBackend {
 
     /// Has netplan say whether it understands these files; what it said last is remembered.
     async fn check(&self, files: &Files) -> Result<(), Failure> {
-        if let Some(said) = self.said_of(files) {
-            return said;
-        }
-        let said = self.programs.check(files).await;
-        self.remember(files, &said);
-        said
+        let said = match self.said_of(files) {
+            Some(said) => said,
+            None => self.remember(files, self.programs.check(files).await?),
+        };
+        said.map_or(Ok(()), Err)
     }
 
-    fn said_of(&self, files: &Files) -> Option<Result<(), Failure>> {
+    fn said_of(&self, files: &Files) -> Option<Option<Failure>> {
         let checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         checked.as_ref().filter(|(known, _)| known == files).map(|(_, said)| said.clone())
     }
 
-    fn remember(&self, files: &Files, said: &Result<(), Failure>) {
+    fn remember(&self, files: &Files, said: Option<Failure>) -> Option<Failure> {
         *self.checked.lock().unwrap_or_else(PoisonError::into_inner) = Some((files.clone(), said.clone()));
+        said
     }
 
-    /// What netplan says against it; whoever carries it out is told why netplan cannot be asked.
+    /// What netplan says against it, or why it cannot be asked; whoever carries it out is told that it takes too long.
     pub(super) fn complaint(&self, told: &Told) -> Option<Problem> {
         let said = match self.said_of(&told.files) {
             Some(said) => said,
@@ -192,12 +192,14 @@ impl NetplanBackend {
                 let (answer, answered) = mpsc::channel();
                 let (programs, files) = (self.programs.clone(), told.files.clone());
                 self.runtime.spawn(async move { answer.send(programs.check(&files).await) });
-                let said = answered.recv_timeout(ANSWER_MAX).ok()?;
-                self.remember(&told.files, &said);
-                said
+                match answered.recv_timeout(ANSWER_MAX).ok()? {
+                    Ok(said) => self.remember(&told.files, said),
+                    // It may be otherwise the next time.
+                    Err(failure) => Some(failure),
+                }
             }
         };
-        let Failure { kind, message, .. } = said.err()?;
+        let Failure { kind, message, .. } = said?;
         let path = told.native.as_ref().and_then(|text| native::place(text, &message));
         Some(Problem::new(kind, path.unwrap_or_else(Place::root), message))
     }

@@ -42,6 +42,7 @@ mod way_back;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -81,7 +82,7 @@ pub struct NetplanBackend {
     images: Images,
     runtime: Handle,
     /// What netplan has said last of what it was shown.
-    checked: Mutex<Option<(Files, Result<(), Failure>)>>,
+    checked: Mutex<Option<(Files, Option<Failure>)>>,
     observer: Arc<Observer<Images>>,
     revision: watch::Receiver<u64>,
 }
@@ -180,6 +181,8 @@ impl NetplanBackend {
     }
 }
 
+/// How long a commit waits for somebody's `netplan try`: less than the engine waits for the commit.
+const TRY_AT_COMMIT_MAX: Duration = Duration::from_secs(45);
 const WAITS: &str = "a `netplan try` awaits confirmation: netplan applies nothing else until it has ended";
 
 fn failure(message: String) -> Failure {
@@ -288,9 +291,11 @@ impl Backend for NetplanBackend {
         Box::pin(self.carry_out(plan, progress))
     }
 
-    /// What netplan reads is the same before and after, so that it need not be told.
+    /// What netplan reads is the same before and after, so that it need not be told. But a try that somebody else gives
+    /// up puts all files back as they were when it began.
     fn persist<'a>(&'a self, _snapshot: Option<Arc<Snapshot>>, _committed: &'a State) -> Doing<'a, ()> {
         Box::pin(async {
+            self.try_ends(TRY_AT_COMMIT_MAX).await?;
             let files = self.folders.read()?;
             for name in [OWN, NATIVE] {
                 if let Some(text) = Own::of(&files, name).run {

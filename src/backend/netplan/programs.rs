@@ -37,6 +37,8 @@ const STARTED: [&str; 3] =
 /// Longest that an apply may take: a hundred VLANs took NetworkManager a minute.
 const APPLY_MAX: Duration = Duration::from_secs(110);
 const CHECK_MAX: Duration = Duration::from_secs(20);
+/// How long a check waits for its turn: whoever planned does not wait longer either.
+const TURN_MAX: Duration = Duration::from_secs(25);
 const STATUS_MAX: Duration = Duration::from_secs(20);
 /// How long one that an earlier process started may go on.
 const EARLIER_MAX: Duration = Duration::from_secs(40);
@@ -72,9 +74,15 @@ impl Programs {
         Some(Self { generator, tool, version, scratch: scratch.to_owned(), check: Arc::default() })
     }
 
-    /// Has netplan say whether it understands these files. Nothing of the host is changed.
-    pub(super) async fn check(&self, files: &Files) -> Result<(), Failure> {
-        let _turn = self.check.lock().await;
+    /// Has netplan say whether it understands these files: what it has against them, or why it cannot be asked. Nothing
+    /// of the host is changed.
+    pub(super) async fn check(&self, files: &Files) -> Result<Option<Failure>, Failure> {
+        let turn = timeout(TURN_MAX, self.check.lock()).await;
+        let _turn = turn.map_err(|_| Failure {
+            kind: ErrorKind::PluginFailure,
+            subject: None,
+            message: format!("netplan was busy with other configurations for {} s", TURN_MAX.as_secs()),
+        })?;
         let root = self.scratch.join("check");
         Folders::copy(files, &root)?;
         let root = root.display().to_string();
@@ -82,11 +90,13 @@ impl Programs {
         let description = "Check a configuration of netplan for nmstated";
         let (ended, output) = self.run(CHECK, description, &command, CHECK_MAX).await?;
         if ended == Ended::Exit(0) {
-            return Ok(());
+            return Ok(None);
         }
         let why = complaint(&output, &root).unwrap_or_else(|| words(&ended, CHECK_MAX));
         let message = format!("netplan refuses the configuration: {why}");
-        Err(Failure { kind: ErrorKind::PluginFailure, subject: None, message })
+        let failure = Failure { kind: ErrorKind::PluginFailure, subject: None, message };
+        // One that was cut off has said nothing of the files.
+        if matches!(ended, Ended::Exit(_)) { Ok(Some(failure)) } else { Err(failure) }
     }
 
     /// Applies what is in netplan's folders. Virtual links that `before` defines and nobody does now are

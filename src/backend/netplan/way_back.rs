@@ -97,7 +97,7 @@ impl NetplanBackend {
         // By an Open vSwitch that does not run: netplan would wait for it in vain.
         let mut is_held_up = false;
         if done.is_ok() && is_to_be_told {
-            self.try_ends().await?;
+            self.try_ends(TRY_MAX).await?;
             done = self.put_back(ours);
         }
         if done.is_ok() && is_to_be_told {
@@ -174,9 +174,9 @@ impl NetplanBackend {
         Err(failure(ovs::DOES_NOT_RUN.into()))
     }
 
-    /// Waits until somebody's `netplan try` has ended.
-    async fn try_ends(&self) -> Result<(), Failure> {
-        let end = Instant::now() + TRY_MAX;
+    /// Waits until somebody's `netplan try` has ended, at most so long.
+    pub(super) async fn try_ends(&self, most: Duration) -> Result<(), Failure> {
+        let end = Instant::now() + most;
         loop {
             match foreign::look(&self.root) {
                 Try::None => return Ok(()),

@@ -38,7 +38,10 @@ pub fn compose(
     target: &Target,
     devices: &Devices,
 ) -> Result<Composed, Vec<Refusal>> {
-    let drafts = own.netdefs.iter().map(|(id, netdef)| (id.clone(), draft_of(netdef))).collect();
+    let drafts = own.netdefs.iter().map(|(id, netdef)| (id.clone(), draft_of(netdef)));
+    // One that only referred to somebody else's comes again if it is still needed.
+    let drafts =
+        drafts.filter(|(id, draft)| !draft.keys.is_empty() || !foreign.netdefs.contains_key(id)).collect();
     let mut composer = Composer {
         own,
         foreign,
@@ -48,6 +51,7 @@ pub fn compose(
         drafts,
         openvswitch: openvswitch::of(own.openvswitch.as_ref()),
         touched: BTreeMap::new(),
+        ahead: BTreeSet::new(),
         delete_first: BTreeSet::new(),
         refusals: Vec::new(),
         remarks: Vec::new(),
@@ -86,6 +90,8 @@ struct Composer<'a> {
     openvswitch: Map<String, Json>,
     /// Definitions that are written anew, whole, and the interface that each is for.
     touched: BTreeMap<String, &'a Wish>,
+    /// Definitions of later files that ours refer to: netplan has to hear of them before.
+    ahead: BTreeSet<String>,
     delete_first: BTreeSet<String>,
     refusals: Vec<Refusal>,
     remarks: Vec<String>,
@@ -455,6 +461,9 @@ impl<'a> Composer<'a> {
         for (id, other_end) in needed {
             let foreign = self.foreign.netdefs.get(&id);
             let is_later = foreign.is_some_and(|netdef| netdef.origin.file.name.as_str() > OWN);
+            if is_later {
+                self.ahead.insert(id.clone());
+            }
             if self.drafts.contains_key(&id) || foreign.is_some() && !is_later {
                 continue;
             }
@@ -472,9 +481,15 @@ impl<'a> Composer<'a> {
     }
 
     /// netplan writes texts into files of others, some of which run programs, as they are: none may begin a line of its
-    /// own there.
+    /// own there, and no name end where another word begins.
     fn refuse_unprintable(&mut self) {
         for (id, draft) in &self.drafts {
+            if !names::is_one_word(id) {
+                let text = format!("netplan has no definitions with such a name: `{}`", id.escape_debug());
+                let interface = self.touched.get(id).map(|wish| wish.interface.name.clone());
+                self.refusals.push(Refusal { interface, path: Path::root(), text });
+                continue;
+            }
             let Some(key) = unprintable(&draft.keys) else { continue };
             let interface = self.touched.get(id).map(|wish| wish.interface.name.clone());
             let text = format!("there is a control character in `{key}` of netplan's definition `{id}`");
@@ -489,7 +504,7 @@ impl<'a> Composer<'a> {
             let name = wish.interface.name.as_str();
             let mut found = others::Found::default();
             draft.keys = others::difference(&draft.keys, foreign, &mut found);
-            if draft.keys.is_empty() {
+            if draft.keys.is_empty() && !self.ahead.contains(&id) {
                 self.drafts.remove(&id);
             }
             self.remarks.extend(found.remark(name, foreign));

@@ -30,6 +30,12 @@ fn is_name(id: &str) -> bool {
     !id.starts_with('.') && !id.is_empty() && id.chars().all(is_plain)
 }
 
+/// Whether a name is one word, whatever reads it: programs' command lines have it as it is.
+pub(super) fn is_one_word(id: &str) -> bool {
+    let is_mark = |c: char| c.is_whitespace() || c.is_control() || "\"'\\`;$%".contains(c);
+    !id.is_empty() && !id.starts_with('-') && !id.contains(is_mark)
+}
+
 impl Composer<'_> {
     /// Why the interface cannot have a definition that is called so, or is found so; with the key that asks for it.
     pub(super) fn misnamed(

@@ -21,6 +21,22 @@ rm /etc/netplan/20-broken.yaml
 printf 'interfaces: [{name: admin0, type: dummy, mtu: 1400, mac-address: "02:00:5e:10:00:f1"}]' | nmctl plan - >said 2>&1
 grep -F '`admin0` is defined at /etc/netplan/10-admin.yaml:7:5, too: 90-nmstated.yaml is read later, wins for `macaddress`' said
 
+# What awaits commit is kept once nobody can put all files back any more.
+document lab0 | nmctl apply --no-commit --timeout 300 -
+touch try
+bash -c 'exec -a netplan tail -f try' &
+pretender=$!
+nmctl commit &
+commit=$!
+committing() { nmctl list --json | jq -e '.[0].stage == "committing"'; }
+within 30 committing
+[ -e $own ]
+kill $pretender
+wait $commit
+[ ! -e $own ] && [ -e /etc/netplan/90-nmstated.yaml ]
+document lab0 | sed 's/state: up/state: absent/' | nmctl apply -
+nothing_of_it
+
 sleep 300 | netplan try --timeout 200 >tried 2>&1 &
 # From its start, when it has not yet made its mark, on.
 within 60 pgrep -f 'netplan try'

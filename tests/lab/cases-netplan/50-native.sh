@@ -63,7 +63,8 @@ cp "$tool" real
 printf '#!/bin/sh\n[ "$1" != status ] || { echo Traceback; exit 1; }\nPYTHONPATH=%s exec python3 %s/real "$@"\n' "${tool%/*}" "$PWD" >crashes
 chmod 755 crashes
 mount --bind crashes "$tool"
-static 192.0.2.8 | sed 's/^  ethernets:/  bridges: {br7: {renderer: '"$renderer"', addresses: [198.51.100.1\/24]}}\n&/' | nmctl apply -
+with_bridge() { static "$1" | sed 's/^  ethernets:/  bridges: {br7: {renderer: '"$renderer"', addresses: [198.51.100.1\/24]}}\n&/'; }
+with_bridge 192.0.2.8 | nmctl apply -
 umount "$tool"
 journalctl --sync
 journalctl -u nmstated | grep -F 'netplan cannot say what is missing: it ended with status 1'
@@ -71,7 +72,19 @@ has_address 192.0.2.8
 if has_address 192.0.2.7; then false; fi
 has_link br7
 printf 'network: {ethernets: {eth1: {adresses: [192.0.2.1/24]}}}\n' | refused 'network.ethernets.eth1.adresses' nmctl plan -
+printf 'network: {ethernets: {lan: {match: {name: eth1}, set-name: lan0}}}\n' | refused 'network.ethernets.lan.set-name' nmctl plan -
 printf 'network: {version: 1}\n' | refused 'network.version' nmctl plan -
+# A document of the other kind builds on it; both can be changed then.
+echo 'interfaces: [{name: br7.5, type: vlan, state: up, vlan: {base-iface: br7, id: 5}}]' | nmctl apply -
+has_link br7.5
+with_bridge 192.0.2.8 | nmctl plan --exit-code -
+with_bridge 192.0.2.9 | nmctl apply -
+has_address 192.0.2.9
+has_link br7.5
+with_bridge 192.0.2.8 | nmctl apply -
+echo 'interfaces: [{name: br7.5, type: vlan, state: absent}]' | nmctl apply -
+lacks_link br7.5
+[ ! -e /etc/netplan/90-nmstated.yaml ]
 # What this kernel has no module for. nmstated does not know such interfaces: it is netplan that misses it.
 {
   echo 'network:'
