@@ -23,6 +23,8 @@ use crate::state::{Interface, InterfaceType, Native, Path as Place, Problem, Sta
 
 /// How long planning waits for what netplan says of the files.
 const ANSWER_MAX: Duration = Duration::from_secs(25);
+/// How long a change waits for its check's turn: until all plans before it have had theirs, or given up.
+const TURN_MAX: Duration = Duration::from_secs(60);
 
 /// What is to be done, as netplan hears it.
 pub(super) struct Told {
@@ -169,7 +171,7 @@ impl NetplanBackend {
     async fn check(&self, files: &Files) -> Result<(), Failure> {
         let said = match self.said_of(files) {
             Some(said) => said,
-            None => self.remember(files, self.programs.check(files).await?),
+            None => self.remember(files, self.programs.check(files, TURN_MAX).await?),
         };
         said.map_or(Ok(()), Err)
     }
@@ -191,7 +193,7 @@ impl NetplanBackend {
             None => {
                 let (answer, answered) = mpsc::channel();
                 let (programs, files) = (self.programs.clone(), told.files.clone());
-                self.runtime.spawn(async move { answer.send(programs.check(&files).await) });
+                self.runtime.spawn(async move { answer.send(programs.check(&files, ANSWER_MAX).await) });
                 match answered.recv_timeout(ANSWER_MAX).ok()? {
                     Ok(said) => self.remember(&told.files, said),
                     // It may be otherwise the next time.

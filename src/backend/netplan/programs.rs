@@ -37,8 +37,6 @@ const STARTED: [&str; 3] =
 /// Longest that an apply may take: a hundred VLANs took NetworkManager a minute.
 const APPLY_MAX: Duration = Duration::from_secs(110);
 const CHECK_MAX: Duration = Duration::from_secs(20);
-/// How long a check waits for its turn: whoever planned does not wait longer either.
-const TURN_MAX: Duration = Duration::from_secs(25);
 const STATUS_MAX: Duration = Duration::from_secs(20);
 /// How long one that an earlier process started may go on.
 const EARLIER_MAX: Duration = Duration::from_secs(40);
@@ -75,13 +73,13 @@ impl Programs {
     }
 
     /// Has netplan say whether it understands these files: what it has against them, or why it cannot be asked. Nothing
-    /// of the host is changed.
-    pub(super) async fn check(&self, files: &Files) -> Result<Option<Failure>, Failure> {
-        let turn = timeout(TURN_MAX, self.check.lock()).await;
+    /// of the host is changed. `patience`: how long this waits for its turn.
+    pub(super) async fn check(&self, files: &Files, patience: Duration) -> Result<Option<Failure>, Failure> {
+        let turn = timeout(patience, self.check.lock()).await;
         let _turn = turn.map_err(|_| Failure {
             kind: ErrorKind::PluginFailure,
             subject: None,
-            message: format!("netplan was busy with other configurations for {} s", TURN_MAX.as_secs()),
+            message: format!("netplan was busy with other configurations for {} s", patience.as_secs()),
         })?;
         let root = self.scratch.join("check");
         Folders::copy(files, &root)?;
