@@ -367,6 +367,14 @@ fn what_later_files_define_is_named_before_it_is_referred_to() {
 
 #[test]
 fn names_that_are_several_words_are_refused() {
+    let patch = "interfaces:
+- {name: ovs0, type: ovs-bridge, bridge: {port: [{name: p0 x}]}}
+- {name: ovs1, type: ovs-bridge, bridge: {port: [{name: p1}]}}
+- {name: p0 x, type: ovs-interface, patch: {peer: p1}}
+- {name: p1, type: ovs-interface, patch: {peer: p0 x}}
+";
+    let refused = over("", &[], patch).expect_err("it is refused");
+    assert!(refused.contains("netplan has no definitions with such a name: `p0 x`"), "{refused}");
     let bond = "interfaces:
 - name: ovs0
   type: ovs-bridge

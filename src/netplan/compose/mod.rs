@@ -483,13 +483,13 @@ impl<'a> Composer<'a> {
     /// netplan writes texts into files of others, some of which run programs, as they are: none may begin a line of its
     /// own there, and no name end where another word begins.
     fn refuse_unprintable(&mut self) {
+        let pairs = self.pairs();
+        for id in self.drafts.keys().chain(pairs.iter().flatten()).filter(|id| !names::is_one_word(id)) {
+            let text = format!("netplan has no definitions with such a name: `{}`", id.escape_debug());
+            let interface = self.touched.get(id).map(|wish| wish.interface.name.clone());
+            self.refusals.push(Refusal { interface, path: Path::root(), text });
+        }
         for (id, draft) in &self.drafts {
-            if !names::is_one_word(id) {
-                let text = format!("netplan has no definitions with such a name: `{}`", id.escape_debug());
-                let interface = self.touched.get(id).map(|wish| wish.interface.name.clone());
-                self.refusals.push(Refusal { interface, path: Path::root(), text });
-                continue;
-            }
             let Some(key) = unprintable(&draft.keys) else { continue };
             let interface = self.touched.get(id).map(|wish| wish.interface.name.clone());
             let text = format!("there is a control character in `{key}` of netplan's definition `{id}`");

@@ -105,7 +105,7 @@ impl<'a> Composer<'a> {
         }
     }
 
-    fn pairs(&self) -> BTreeSet<[String; 2]> {
+    pub(super) fn pairs(&self) -> BTreeSet<[String; 2]> {
         let pairs = self.openvswitch.get("ports").and_then(Json::as_array).into_iter().flatten();
         let text = |end: &Json| end.as_str().map(str::to_owned);
         let pair =
