@@ -4,7 +4,8 @@ source ./netplan
 own=/run/netplan/90-nmstated.yaml
 renderer=$(sed -n 's/^ *renderer: //p' /etc/netplan/10-admin.yaml)
 [ "$renderer" = NetworkManager ] || renderer=systemd-networkd
-trap 'rm -f /etc/netplan/20-broken.yaml; document lab0 | sed "s/state: up/state: absent/" | nmctl apply - || true' EXIT
+pretender=
+trap 'kill $pretender || true; rm -f /etc/netplan/20-broken.yaml; document lab0 | sed "s/state: up/state: absent/" | nmctl apply - || true' EXIT
 broken() { printf '%s\n' "$@" >/etc/netplan/20-broken.yaml && chmod 600 /etc/netplan/20-broken.yaml; }
 nothing_of_it() { lacks_link lab0 && [ ! -e $own ] && [ ! -e /etc/netplan/90-nmstated.yaml ]; }
 
@@ -26,6 +27,7 @@ document lab0 | nmctl apply --no-commit --timeout 300 -
 touch try
 bash -c 'exec -a netplan tail -f try' &
 pretender=$!
+within 30 pgrep -fx 'netplan -f try'
 nmctl commit &
 commit=$!
 committing() { nmctl list --json | jq -e '.[0].stage == "committing"'; }
